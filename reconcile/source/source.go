@@ -1,0 +1,315 @@
+// Package source follows one branch of a plan repository: it asks the remote for
+// its head, fetches when that moved, judges whether history went forward, and
+// opens a commit as an fs.FS straight from the object store. There is no work
+// tree; nothing of a commit is ever written to the host's disk as a file.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// Config says which branch of which repository to follow, and where to keep it.
+type Config struct {
+	URL    string // file path, file://, https://, http:// (loopback only), ssh:// or user@host:path
+	Branch string // "" is main
+	Path   string // folder of the plan inside the repository, "" is its root
+	Dir    string // the bare clone; made if absent
+	Auth   Auth
+	// AllowRewind accepts a head that does not descend from the accepted
+	// commit. It belongs to the host's configuration, never to a plan.
+	AllowRewind bool
+	// Timeout bounds one conversation with the remote; 0 is 2 minutes.
+	Timeout time.Duration
+}
+
+const (
+	defaultBranch  = "main"
+	defaultTimeout = 2 * time.Minute
+	remoteName     = "origin"
+	fetchedRef     = plumbing.ReferenceName("refs/reconcile/fetched")
+	acceptedRef    = plumbing.ReferenceName("refs/reconcile/accepted")
+)
+
+// Commit is one commit of the plan repository.
+type Commit struct {
+	Hash    string    `json:"hash"`
+	Author  string    `json:"author"`
+	Email   string    `json:"email"`
+	When    time.Time `json:"when"`
+	Subject string    `json:"subject"`
+}
+
+// Short is the hash as people write it.
+func (c Commit) Short() string {
+	if len(c.Hash) > 10 {
+		return c.Hash[:10]
+	}
+	return c.Hash
+}
+
+// Source is an open bare clone. Its methods are not safe for concurrent use.
+type Source struct {
+	cfg  Config
+	repo *git.Repository
+	auth transport.AuthMethod
+}
+
+// Open opens the bare clone, making it if it is not there. It does not talk to
+// the remote. A clone that cannot be read is moved aside and begun again: all it
+// holds can be fetched, and what was accepted is also in the journal.
+func Open(cfg Config) (*Source, error) {
+	if cfg.URL == "" {
+		return nil, refused("open repository", "", errors.New("no repository is configured"), "give --repo URL, RECONCILE_REPO or repo.url in the configuration; or --plans DIR for a working tree")
+	}
+	if cfg.Branch == "" {
+		cfg.Branch = defaultBranch
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	cfg.Path = strings.Trim(filepath.ToSlash(filepath.Clean("/"+cfg.Path)), "/")
+	url, auth, err := cfg.Auth.method(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	cfg.URL = url
+	repo, err := open(cfg.Dir)
+	if err != nil {
+		return nil, refused("open repository", cfg.Dir, err, "check the state directory's owner and mode, and the space left")
+	}
+	if err := setRemote(repo, cfg); err != nil {
+		return nil, refused("open repository", cfg.Dir, err, "remove "+cfg.Dir+" to fetch it again")
+	}
+	return &Source{cfg: cfg, repo: repo, auth: auth}, nil
+}
+
+func open(dir string) (*git.Repository, error) {
+	repo, err := git.PlainOpen(dir)
+	switch {
+	case err == nil:
+		if _, cerr := repo.Config(); cerr == nil {
+			return repo, nil
+		}
+	case errors.Is(err, git.ErrRepositoryNotExists):
+		if _, serr := os.Stat(dir); errors.Is(serr, fs.ErrNotExist) {
+			return initBare(dir)
+		}
+	}
+	aside := dir + ".unreadable"
+	if err := os.RemoveAll(aside); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(dir, aside); err != nil {
+		return nil, err
+	}
+	return initBare(dir)
+}
+
+// initBare makes the clone aside and renames it, so that a crash leaves no half
+// made one under its name.
+func initBare(dir string) (*git.Repository, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, err
+	}
+	temp := dir + ".new"
+	if err := os.RemoveAll(temp); err != nil {
+		return nil, err
+	}
+	if _, err := git.PlainInit(temp, true); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		return nil, err
+	}
+	return git.PlainOpen(dir)
+}
+
+func setRemote(repo *git.Repository, cfg Config) error {
+	c, err := repo.Config()
+	if err != nil {
+		return err
+	}
+	if r, ok := c.Remotes[remoteName]; ok && len(r.URLs) == 1 && r.URLs[0] == cfg.URL {
+		return nil
+	}
+	c.Remotes[remoteName] = &config.RemoteConfig{Name: remoteName, URLs: []string{cfg.URL}}
+	return repo.SetConfig(c)
+}
+
+// Head asks the remote where the branch is. It costs one round trip and fetches
+// nothing.
+func (s *Source) Head(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	remote, err := s.repo.Remote(remoteName)
+	if err != nil {
+		return "", refused("ask remote", s.name(), err, "")
+	}
+	refs, err := remote.ListContext(ctx, &git.ListOptions{Auth: s.auth, CABundle: s.cfg.Auth.ca})
+	if err != nil {
+		return "", s.remoteProblem("ask remote", err)
+	}
+	var branches []string
+	for _, ref := range refs {
+		if ref.Name() == plumbing.NewBranchReferenceName(s.cfg.Branch) {
+			return ref.Hash().String(), nil
+		}
+		if ref.Name().IsBranch() {
+			branches = append(branches, ref.Name().Short())
+		}
+	}
+	return "", refused("ask remote", s.name(), fmt.Errorf("there is no branch %q (there are: %s)", s.cfg.Branch, strings.Join(branches, ", ")), "set --branch or repo.branch, or push the branch")
+}
+
+// Fetch returns the head of the branch, fetching it if it is not here yet. An
+// error of class Environment means that the remote could not be asked; the
+// accepted commit is still here.
+func (s *Source) Fetch(ctx context.Context) (Commit, error) {
+	head, err := s.Head(ctx)
+	if err != nil {
+		return Commit{}, err
+	}
+	if _, err := s.repo.CommitObject(plumbing.NewHash(head)); err != nil || !s.whole(head) {
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+		defer cancel()
+		err := s.repo.FetchContext(ctx, &git.FetchOptions{
+			RemoteName: remoteName,
+			RefSpecs:   []config.RefSpec{config.RefSpec("+refs/heads/" + s.cfg.Branch + ":" + string(fetchedRef))},
+			Auth:       s.auth,
+			CABundle:   s.cfg.Auth.ca,
+			Tags:       git.NoTags,
+		})
+		if err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate) {
+			return Commit{}, s.remoteProblem("fetch", err)
+		}
+		// The branch may have moved again between asking and fetching.
+		ref, err := s.repo.Reference(fetchedRef, true)
+		if err != nil {
+			return Commit{}, refused("fetch", s.name(), err, "remove "+s.cfg.Dir+" to fetch it again")
+		}
+		head = ref.Hash().String()
+	}
+	return s.Commit(head)
+}
+
+// whole says whether a commit was the end of a finished fetch: an interrupted
+// one may leave a commit object without its history.
+func (s *Source) whole(head string) bool {
+	for _, name := range []plumbing.ReferenceName{fetchedRef, acceptedRef} {
+		if ref, err := s.repo.Reference(name, true); err == nil && ref.Hash().String() == head {
+			return true
+		}
+	}
+	return false
+}
+
+// Commit describes a commit that is here.
+func (s *Source) Commit(hash string) (Commit, error) {
+	c, err := s.repo.CommitObject(plumbing.NewHash(hash))
+	if err != nil {
+		return Commit{}, refused("read commit", hash, err, "run `reconcile` with the remote reachable to fetch it again")
+	}
+	return describe(c), nil
+}
+
+func describe(c *object.Commit) Commit {
+	subject, _, _ := strings.Cut(strings.TrimSpace(c.Message), "\n")
+	return Commit{Hash: c.Hash.String(), Author: c.Author.Name, Email: c.Author.Email, When: c.Author.When.UTC(), Subject: subject}
+}
+
+// Forward judges whether next may follow accepted: it must descend from it.
+// accepted "" accepts anything. A *observed.Problem of class Refused says why not.
+func (s *Source) Forward(accepted, next string) error {
+	if accepted == "" || accepted == next || s.cfg.AllowRewind {
+		return nil
+	}
+	hint := "restore the branch, or set repo.allowRewind in this host's configuration for one pass if the rewrite is meant"
+	old, err := s.repo.CommitObject(plumbing.NewHash(accepted))
+	if err != nil {
+		return refused("accept commit", next, fmt.Errorf("history was rewritten: the accepted commit %.10s is no longer part of branch %s", accepted, s.cfg.Branch), hint)
+	}
+	head, err := s.repo.CommitObject(plumbing.NewHash(next))
+	if err != nil {
+		return refused("accept commit", next, err, "")
+	}
+	ok, err := old.IsAncestor(head)
+	if err != nil {
+		return refused("accept commit", next, err, "remove "+s.cfg.Dir+" to fetch it again")
+	}
+	if !ok {
+		return refused("accept commit", next, fmt.Errorf("it does not descend from the accepted commit %.10s: history moves forward only", accepted), hint)
+	}
+	return nil
+}
+
+// Accept remembers the commit as the accepted one, beside the journal's record.
+func (s *Source) Accept(hash string) error {
+	return s.repo.Storer.SetReference(plumbing.NewHashReference(acceptedRef, plumbing.NewHash(hash)))
+}
+
+// Accepted returns the commit last accepted here, "" if none was.
+func (s *Source) Accepted() string {
+	ref, err := s.repo.Reference(acceptedRef, true)
+	if err != nil {
+		return ""
+	}
+	return ref.Hash().String()
+}
+
+// LastAuthor returns the newest commit at or before hash that touched the file,
+// a path below the plan's folder: the person to ask about it.
+func (s *Source) LastAuthor(hash, file string) (Commit, error) {
+	name := file
+	if s.cfg.Path != "" {
+		name = s.cfg.Path + "/" + file
+	}
+	log, err := s.repo.Log(&git.LogOptions{From: plumbing.NewHash(hash), FileName: &name})
+	if err != nil {
+		return Commit{}, fmt.Errorf("log of %s: %w", name, err)
+	}
+	defer log.Close()
+	c, err := log.Next()
+	if err != nil {
+		return Commit{}, fmt.Errorf("log of %s: %w", name, err)
+	}
+	return describe(c), nil
+}
+
+func (s *Source) name() string { return Redact(s.cfg.URL) + " " + s.cfg.Branch }
+
+// remoteProblem sorts what a remote says: unreachable is the environment's
+// fault, a denied or absent repository is an answer.
+func (s *Source) remoteProblem(op string, err error) error {
+	class, hint := observed.Environment, "the last accepted plan stays in force; check the network and `git ls-remote` as this user"
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed), errors.Is(err, transport.ErrInvalidAuthMethod),
+		strings.Contains(err.Error(), "ssh: unable to authenticate"): // x/crypto/ssh has no type for it
+		class, hint = observed.Refused, "check repo.auth in the configuration: key, user or password file"
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		class, hint = observed.Refused, "check repo.url, and that this user may read it"
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		class, hint = observed.Refused, "push a first commit to the repository"
+	case isHostKey(err):
+		class, hint = observed.Refused, "put the server's host key into the known_hosts file (repo.auth.knownHosts), after checking it"
+	}
+	return observed.Wrap(op, s.name(), class, errors.New(Redact(err.Error())), hint)
+}
+
+func refused(op, ref string, err error, hint string) error {
+	return observed.Wrap(op, ref, observed.Refused, err, hint)
+}
