@@ -1,0 +1,31 @@
+package agent
+
+import "time"
+
+// Clock tells the time and wakes the loop. The system's is the default; a test
+// under testing/synctest uses it as well.
+type Clock interface {
+	Now() time.Time
+	// NewTimer fires once after d, or at once if d is not positive.
+	NewTimer(d time.Duration) Timer
+}
+
+// Timer is a running timer.
+type Timer interface {
+	C() <-chan time.Time
+	Stop()
+}
+
+// System is the system's clock.
+type System struct{}
+
+// Now implements Clock.
+func (System) Now() time.Time { return time.Now() }
+
+// NewTimer implements Clock.
+func (System) NewTimer(d time.Duration) Timer { return timer{time.NewTimer(d)} }
+
+type timer struct{ *time.Timer }
+
+func (t timer) C() <-chan time.Time { return t.Timer.C }
+func (t timer) Stop()               { t.Timer.Stop() }
