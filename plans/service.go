@@ -46,14 +46,24 @@ type HostFile struct {
 	Version string `json:"version"`
 }
 
-// File is one file placed in an instance. From names a file of the same commit;
-// Text holds content given inline. Digest is the sha256 of the content and is
-// filled by the loader, so that the generation covers it.
+// File is one file placed in an instance. From names a file of the same commit,
+// taken as it is; Text holds content given inline, which is expanded. Resolve
+// fills Content with the bytes of From, and Digest with the sha256 of either,
+// so that the generation covers it. In an Instance, Text is the content of both.
 type File struct {
-	From   string `json:"from,omitempty"`
-	Text   string `json:"text,omitempty"`
-	Mode   string `json:"mode,omitempty"` // octal, "" is 0444
-	Digest string `json:"digest,omitempty"`
+	From    string `json:"from,omitempty"`
+	Text    string `json:"text,omitempty"`
+	Mode    string `json:"mode,omitempty"` // octal, "" is 0444
+	Digest  string `json:"digest,omitempty"`
+	Content []byte `json:"content,omitempty"`
+}
+
+// Bytes returns the content, before expansion.
+func (f File) Bytes() []byte {
+	if f.Content != nil {
+		return f.Content
+	}
+	return []byte(f.Text)
 }
 
 // Publish exposes a container port on the host beyond what the router needs.

@@ -68,3 +68,10 @@ type Target struct {
 
 // Zero says that the target asks for nothing at all, as a removed tenant's does.
 func (t Target) Zero() bool { return t == Target{} }
+
+// Defaults that Resolve fills in where no document says otherwise.
+const (
+	DefaultBake  = 60 * Second
+	DefaultDrain = 30 * Second
+	DefaultSoak  = 24 * 3600 * Second
+)
