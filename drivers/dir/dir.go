@@ -1,0 +1,408 @@
+// Package dir keeps volumes as plain directories: the storage a host has when
+// it has no ZFS. A snapshot and a clone are copies, by reflink where the
+// filesystem can (btrfs, xfs) and byte by byte where it cannot. A copy is not
+// atomic against a running writer, so Traits say that it is not point-in-time.
+//
+// Every dataset has a mark, a small file under ROOT/.reconcile, written and
+// synced before the data exist and again when they are whole. Ownership, role
+// and completeness are read from marks and never from names.
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// Config of a Driver.
+type Config struct {
+	// Root is the folder all volumes live in. A plan's source is a path below it.
+	Root  string
+	Owner drivers.Owner
+	Now   func() time.Time // for the creation time shown to people; nil is time.Now
+}
+
+// Driver implements drivers.Storage on directories.
+type Driver struct {
+	cfg     Config
+	reflink bool
+
+	mu sync.Mutex // one change of marks at a time; copies run outside it by dataset
+}
+
+// New makes the root if needed and finds out whether it can share blocks
+// between files.
+func New(cfg Config) (*Driver, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	root, err := filepath.Abs(cfg.Root)
+	if err != nil {
+		return nil, observed.Wrap("open storage", cfg.Root, observed.Refused, err, "")
+	}
+	cfg.Root = root
+	if err := os.MkdirAll(filepath.Join(root, markDir), 0o711); err != nil {
+		return nil, observed.Wrap("open storage", root, observed.Refused, err, "set drivers.dir.root to a folder this user may write")
+	}
+	return &Driver{cfg: cfg, reflink: canReflink(filepath.Join(root, markDir))}, nil
+}
+
+// Traits implements drivers.Storage.
+func (d *Driver) Traits() drivers.StorageTraits {
+	return drivers.StorageTraits{Name: "dir", CheapClone: d.reflink}
+}
+
+// Observe implements drivers.Storage.
+func (d *Driver) Observe(_ context.Context, tenants ...string) ([]observed.Dataset, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	marks, err := d.marks()
+	if err != nil {
+		return nil, observed.Wrap("observe", d.cfg.Root, observed.Environment, err, "check the filesystem that holds "+d.cfg.Root)
+	}
+	clones := map[string][]string{}
+	for _, m := range marks {
+		if m.Origin != "" && !m.Promoted {
+			clones[m.Origin] = append(clones[m.Origin], m.ID)
+		}
+	}
+	var out []observed.Dataset
+	for _, m := range marks {
+		if len(tenants) > 0 && !slices.Contains(tenants, m.Tenant) || m.Doomed {
+			continue
+		}
+		o := m.observed()
+		o.Clones = clones[m.ID]
+		if m.Ready {
+			if _, err := os.Lstat(m.Path); errors.Is(err, fs.ErrNotExist) {
+				continue // the mark is all that is left: the data are missing, and that is what we say
+			}
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// Create implements drivers.Storage.
+func (d *Driver) Create(_ context.Context, _ string, want drivers.VolumeOrder) (observed.Dataset, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	marks, err := d.marks()
+	if err != nil {
+		return observed.Dataset{}, d.problem("create", want.Name, err)
+	}
+	for _, m := range marks {
+		same := m.Tenant == want.Tenant && m.Volume == want.Name && m.Slot == want.Slot && m.Role == want.Role && !m.Doomed
+		if same && m.Ready && (want.Volume.OnUpgrade != plans.Fresh || m.Attempt == want.Attempt) {
+			return m.observed(), nil
+		}
+	}
+	m, err := d.mark(want, "")
+	if err != nil {
+		return observed.Dataset{}, err
+	}
+	if want.Volume.Import {
+		return d.adopt(m, want)
+	}
+	if err := d.begin(m); err != nil {
+		return observed.Dataset{}, err
+	}
+	if err := os.MkdirAll(m.Path, 0o755); err != nil {
+		return observed.Dataset{}, d.problem("create", m.ID, err)
+	}
+	if err := own(m.Path, want.Volume); err != nil {
+		return observed.Dataset{}, d.problem("create", m.ID, err)
+	}
+	return d.finish(m)
+}
+
+// adopt takes over an existing directory, as `import: true` asks.
+func (d *Driver) adopt(m mark, want drivers.VolumeOrder) (observed.Dataset, error) {
+	path, err := d.below(want.Volume.Source)
+	if err != nil {
+		return observed.Dataset{}, err
+	}
+	if st, err := os.Stat(path); err != nil || !st.IsDir() {
+		return observed.Dataset{}, observed.Wrap("import", path, observed.Refused, errors.New("there is no such directory to take over"), "create it, or remove `import: true` to start with an empty volume")
+	}
+	m.Path, m.Dir = path, ""
+	return d.finish(m)
+}
+
+// Snapshot implements drivers.Storage: a copy that nobody mounts.
+func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, datasets []string) ([]observed.Dataset, error) {
+	var out []observed.Dataset
+	for _, id := range datasets {
+		live, err := d.find(id)
+		if err != nil {
+			return nil, err
+		}
+		want := drivers.VolumeOrder{Tenant: live.Tenant, Name: live.Volume, Slot: live.Slot, Attempt: attempt, Generation: live.Generation, Role: observed.Origin,
+			Volume: plans.Volume{Source: live.Source}}
+		snap, err := d.copyOf(ctx, live, want, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, snap)
+	}
+	return out, nil
+}
+
+// Clone implements drivers.Storage.
+func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want drivers.VolumeOrder, progress func(drivers.Progress)) (observed.Dataset, error) {
+	from, err := d.find(snapshot)
+	if err != nil {
+		return observed.Dataset{}, err
+	}
+	return d.copyOf(ctx, from, want, progress)
+}
+
+// copyOf makes the dataset want as a whole copy of from, or finds it made.
+func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder, progress func(drivers.Progress)) (observed.Dataset, error) {
+	if !from.Ready {
+		return observed.Dataset{}, observed.Wrap("copy", from.ID, observed.Conflict, errors.New("it is not whole yet"), "")
+	}
+	d.mu.Lock()
+	m, err := d.mark(want, from.ID)
+	if err != nil {
+		d.mu.Unlock()
+		return observed.Dataset{}, err
+	}
+	if old, err := d.read(m.ID); err == nil && old.Ready && !old.Doomed {
+		d.mu.Unlock()
+		if old.Origin != from.ID {
+			return observed.Dataset{}, observed.Wrap("copy", m.ID, observed.Conflict, fmt.Errorf("it was made from %s, not from %s", old.Origin, from.ID), "")
+		}
+		return old.observed(), nil
+	}
+	err = d.begin(m)
+	d.mu.Unlock()
+	if err != nil {
+		return observed.Dataset{}, err
+	}
+	temp := m.Path + ".new"
+	if err := copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink, progress: progress, what: m.Tenant + "/" + m.Volume}); err != nil {
+		return observed.Dataset{}, d.problem("copy", m.ID, err)
+	}
+	if err := os.Rename(temp, m.Path); err != nil {
+		return observed.Dataset{}, d.problem("copy", m.ID, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.finish(m)
+}
+
+// SetRole implements drivers.Storage.
+func (d *Driver) SetRole(_ context.Context, _ string, dataset string, role observed.Role, slot plans.Slot) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, err := d.read(dataset)
+	if err != nil {
+		return absent("set role", dataset, err)
+	}
+	if m.Role == role && m.Slot == slot {
+		return nil
+	}
+	m.Role, m.Slot = role, slot
+	return d.problem("set role", dataset, d.write(m))
+}
+
+// Promote implements drivers.Storage. A copy needs nothing of its origin; the
+// mark is what changes, so that the origin may be removed.
+func (d *Driver) Promote(_ context.Context, _ string, dataset string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, err := d.read(dataset)
+	if err != nil {
+		return absent("promote", dataset, err)
+	}
+	if m.Promoted || m.Origin == "" {
+		return nil
+	}
+	m.Promoted = true
+	return d.problem("promote", dataset, d.write(m))
+}
+
+// Destroy implements drivers.Storage.
+func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, err := d.read(dataset)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return d.problem("destroy", dataset, err)
+	}
+	if !m.Doomed {
+		marks, err := d.marks()
+		if err != nil {
+			return d.problem("destroy", dataset, err)
+		}
+		for _, c := range marks {
+			if c.Origin == m.ID && !c.Promoted && !c.Doomed {
+				return observed.Wrap("destroy", dataset, observed.Refused, fmt.Errorf("%s was cloned from it and is not promoted", c.ID), "")
+			}
+		}
+		if who, err := users(m.Path); err != nil {
+			return d.problem("destroy", dataset, err)
+		} else if who != "" {
+			return observed.Wrap("destroy", dataset, observed.Refused, fmt.Errorf("it is mounted by %s", who), "stop what uses it")
+		}
+		// From here on there is no way back: a crash finds the mark and ends it.
+		m.Doomed = true
+		if err := d.write(m); err != nil {
+			return d.problem("destroy", dataset, err)
+		}
+	}
+	gone := m.Dir
+	if gone == "" {
+		gone = m.Path
+	}
+	if err := os.RemoveAll(gone); err != nil {
+		return d.problem("destroy", dataset, err)
+	}
+	return d.problem("destroy", dataset, d.erase(m))
+}
+
+// Free implements drivers.Storage.
+func (d *Driver) Free(_ context.Context, v plans.Volume) (int64, error) {
+	path, err := d.below(v.Source)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		var st unix.Statfs_t
+		err := unix.Statfs(path, &st)
+		if err == nil {
+			return int64(st.Bavail) * st.Bsize, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || path == d.cfg.Root {
+			return 0, d.problem("free space", path, err)
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// below turns a plan's source into a path that cannot leave the root.
+func (d *Driver) below(source string) (string, error) {
+	rel := strings.TrimPrefix(source, d.cfg.Root+string(filepath.Separator))
+	if rel == "" || rel == d.cfg.Root {
+		return d.cfg.Root, nil
+	}
+	if !filepath.IsLocal(rel) || strings.HasPrefix(rel, markDir) {
+		return "", observed.Wrap("open volume", source, observed.Refused, fmt.Errorf("it is not below %s", d.cfg.Root), "give a source relative to this host's drivers.dir.root")
+	}
+	return filepath.Join(d.cfg.Root, rel), nil
+}
+
+// begin writes the mark of a dataset that is about to be made, and clears away
+// what an interrupted attempt left under its name.
+func (d *Driver) begin(m mark) error {
+	if _, err := d.read(m.ID); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(m.Dir); err == nil {
+			return observed.Wrap("create", m.Dir, observed.Refused, errors.New("there are data in the way that are not ours"), "move them away, or take them over with `import: true`")
+		}
+	} else if err != nil {
+		return d.problem("create", m.ID, err)
+	}
+	if err := d.write(m); err != nil {
+		return d.problem("create", m.ID, err)
+	}
+	if err := os.RemoveAll(m.Dir); err != nil {
+		return d.problem("create", m.ID, err)
+	}
+	// 0711: an instance run as another user must reach its volume below.
+	return d.problem("create", m.ID, os.MkdirAll(m.Dir, 0o711))
+}
+
+func (d *Driver) finish(m mark) (observed.Dataset, error) {
+	if err := syncfs(m.Path); err != nil {
+		return observed.Dataset{}, d.problem("sync", m.ID, err)
+	}
+	m.Ready, m.Created = true, d.cfg.Now().UTC()
+	if err := d.write(m); err != nil {
+		return observed.Dataset{}, d.problem("create", m.ID, err)
+	}
+	return m.observed(), nil
+}
+
+func (d *Driver) find(id string) (mark, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, err := d.read(id)
+	if err != nil {
+		return mark{}, absent("find", id, err)
+	}
+	return m, nil
+}
+
+func absent(op, id string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("there is no such dataset of ours")
+	}
+	return observed.Wrap(op, id, observed.Conflict, err, "")
+}
+
+// problem classes what the filesystem says. A nil err is a nil error.
+func (d *Driver) problem(op, ref string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return observed.Wrap(op, ref, observed.Environment, err, "free space below "+d.cfg.Root+", then it goes on by itself")
+	case errors.Is(err, fs.ErrPermission):
+		return observed.Wrap(op, ref, observed.Refused, err, "check owner and mode below "+d.cfg.Root)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return observed.Wrap(op, ref, observed.Transient, err, "")
+	}
+	return observed.Wrap(op, ref, observed.Transient, err, "check the filesystem that holds "+d.cfg.Root)
+}
+
+// own gives a new volume's root the owner and mode the plan asks for.
+func own(path string, v plans.Volume) error {
+	mode := fs.FileMode(0o755)
+	if v.Mode != "" {
+		n, err := strconv.ParseUint(v.Mode, 8, 12)
+		if err != nil {
+			return fmt.Errorf("mode %q: %w", v.Mode, err)
+		}
+		mode = fs.FileMode(n & 0o777)
+		for bit, m := range map[uint64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+			if n&bit != 0 {
+				mode |= m
+			}
+		}
+	}
+	if v.Owner != "" {
+		u, g, _ := strings.Cut(v.Owner, ":")
+		uid, err := strconv.Atoi(u)
+		if err != nil {
+			return fmt.Errorf("owner %q: %w", v.Owner, err)
+		}
+		gid := uid
+		if g != "" {
+			if gid, err = strconv.Atoi(g); err != nil {
+				return fmt.Errorf("owner %q: %w", v.Owner, err)
+			}
+		}
+		if err := os.Chown(path, uid, gid); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(path, mode)
+}

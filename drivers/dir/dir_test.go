@@ -1,0 +1,373 @@
+package dir_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/drivers/dir"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+var owner = drivers.Owner{Fleet: "f", Node: "n", Controller: "c"}
+
+func driver(t *testing.T, root string) *dir.Driver {
+	t.Helper()
+	d, err := dir.New(dir.Config{Root: root, Owner: owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func order(slot plans.Slot, attempt string, role observed.Role) drivers.VolumeOrder {
+	return drivers.VolumeOrder{Tenant: "acme", Name: "data", Slot: slot, Attempt: attempt, Role: role, Volume: plans.Volume{Source: "tenants/acme"}}
+}
+
+func create(t *testing.T, d *dir.Driver, o drivers.VolumeOrder) observed.Dataset {
+	t.Helper()
+	set, err := d.Create(t.Context(), "id", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// lives is a live volume with one of every kind of file in it.
+func lives(t *testing.T, d *dir.Driver) observed.Dataset {
+	set := create(t, d, order(plans.Blue, "a1", observed.Live))
+	old := time.Date(2001, 2, 3, 4, 5, 6, 789, time.UTC)
+	in := func(name string) string { return filepath.Join(set.Path, name) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(in("deep/er"), 0o750))
+	must(os.WriteFile(in("deep/er/file"), []byte("content"), 0o640))
+	must(os.Link(in("deep/er/file"), in("hard")))
+	must(os.Symlink("/etc/passwd", in("escape")))
+	must(os.Symlink("deep/er/file", in("soft")))
+	must(unix.Mkfifo(in("fifo"), 0o620))
+	must(os.WriteFile(in("run"), []byte("#!"), 0o755))
+	must(os.WriteFile(in("empty"), nil, 0o600))
+	f, err := os.Create(in("sparse"))
+	must(err)
+	_, err = f.WriteAt([]byte("middle"), 8<<20)
+	must(err)
+	must(f.Truncate(64 << 20))
+	must(f.Close())
+	if os.Getuid() == 0 {
+		must(os.Chown(in("run"), 1234, 2345))
+		must(os.Lchown(in("soft"), 12, 34))
+		must(unix.Mknod(in("null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+	}
+	must(os.Chmod(in("run"), 0o755|os.ModeSetuid))
+	must(unix.Setxattr(in("hard"), "user.note", []byte("kept"), 0))
+	must(unix.Setxattr(in("deep"), "user.note", []byte("on a folder"), 0))
+	must(os.Chtimes(in("deep/er/file"), old, old))
+	must(os.Chtimes(in("deep"), old, old))
+	return set
+}
+
+// listing describes a tree: everything that a copy must keep.
+func listing(t *testing.T, root string) string {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", `find . -type d -printf '%p %y %m %U:%G %T@\n' | sort; find . ! -type d -printf '%p %y %m %U:%G %s %n %l %T@\n' | sort; getfattr -R -h -d -m '' . | grep -v '^$'; find . -type f | sort | xargs sha256sum`)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+func TestCopyIsFaithful(t *testing.T) {
+	d := driver(t, t.TempDir())
+	set := lives(t, d)
+	before := listing(t, set.Path)
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last drivers.Progress
+	clone, err := d.Clone(t.Context(), "id", snaps[0].ID, order(plans.Green, "a2", observed.Live), func(p drivers.Progress) { last = p })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := listing(t, clone.Path); after != before {
+		t.Errorf("the copy differs:\n%s\nfrom:\n%s", after, before)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join(clone.Path, "sparse"), &st); err != nil || st.Blocks*512 > 1<<20 {
+		t.Errorf("the sparse file takes %d bytes (%v): holes were filled", st.Blocks*512, err)
+	}
+	a, _ := os.Stat(filepath.Join(clone.Path, "hard"))
+	b, _ := os.Stat(filepath.Join(clone.Path, "deep/er/file"))
+	if !os.SameFile(a, b) {
+		t.Error("a hard link became a copy")
+	}
+	if last.Done == 0 || last.Done < last.Total {
+		t.Errorf("progress ended at %+v", last)
+	}
+	if err := os.WriteFile(filepath.Join(clone.Path, "deep/er/file"), []byte("new"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if after := listing(t, set.Path); after != before {
+		t.Error("writing to the clone changed the original")
+	}
+}
+
+func TestReflink(t *testing.T) {
+	root := t.TempDir()
+	image, mount := filepath.Join(root, "image"), filepath.Join(root, "mnt")
+	for _, cmd := range [][]string{{"truncate", "-s", "400M", image}, {"mkfs.xfs", "-q", image}, {"mkdir", mount}, {"mount", "-o", "loop", image, mount}} {
+		if out, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%v: %v\n%s", cmd, err, out)
+			}
+			t.Skipf("needs root, xfsprogs and loop devices: %v: %v %s", cmd, err, out)
+		}
+	}
+	t.Cleanup(func() { exec.Command("umount", "-l", mount).Run() })
+	d := driver(t, mount)
+	if !d.Traits().CheapClone {
+		t.Fatal("xfs shares blocks, and the driver does not see it")
+	}
+	set := lives(t, d)
+	big := filepath.Join(set.Path, "big")
+	if err := os.WriteFile(big, make([]byte, 64<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free, err := d.Free(t.Context(), plans.Volume{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := listing(t, set.Path)
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := listing(t, snaps[0].Path); after != before {
+		t.Errorf("the copy differs:\n%s\nfrom:\n%s", after, before)
+	}
+	now, err := d.Free(t.Context(), plans.Volume{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used := free - now; used > 8<<20 {
+		t.Errorf("a copy of 64 MiB by reflink took %d bytes", used)
+	}
+}
+
+func TestHalfMadeCloneIsMadeAgain(t *testing.T) {
+	root := t.TempDir()
+	d := driver(t, root)
+	set := lives(t, d)
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := order(plans.Green, "a2", observed.Live)
+	clone, err := d.Clone(t.Context(), "id", snaps[0].ID, want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a crash in the middle of the copy leaves: the mark says so, and the
+	// data are partly there.
+	mark := filepath.Join(root, ".reconcile", clone.ID+".json")
+	text, err := os.ReadFile(mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mark, []byte(strings.Replace(string(text), `"ready": true`, `"ready": false`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(clone.Path, clone.Path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(clone.Path+".new", "hard")); err != nil { // the part not copied yet
+		t.Fatal(err)
+	}
+	d = driver(t, root)
+	seen, err := d.Observe(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range seen {
+		if s.ID == clone.ID && s.Ready {
+			t.Error("a half made clone is shown as ready")
+		}
+	}
+	if _, err := d.Clone(t.Context(), "id", snaps[0].ID, want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if listing(t, clone.Path) != listing(t, snaps[0].Path) {
+		t.Error("the clone made again differs from its snapshot")
+	}
+	if _, err := os.Stat(clone.Path + ".new"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the half made copy is still there")
+	}
+}
+
+func TestOwnerAndMode(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to give files away")
+	}
+	d := driver(t, t.TempDir())
+	o := order(plans.Shared, "a1", observed.Live)
+	o.Volume.Owner, o.Volume.Mode = "1001:1002", "2770"
+	set := create(t, d, o)
+	var st unix.Stat_t
+	if err := unix.Stat(set.Path, &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Uid != 1001 || st.Gid != 1002 || st.Mode&0o7777 != 0o2770 {
+		t.Errorf("owner %d:%d mode %o, want 1001:1002 2770", st.Uid, st.Gid, st.Mode&0o7777)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	root := t.TempDir()
+	d := driver(t, root)
+	check := func(name string, err error, class observed.Class, text string) {
+		t.Helper()
+		if err == nil || observed.ClassOf(err) != class || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: got %v (%s), want class %s and %q", name, err, observed.ClassOf(err), class, text)
+		}
+	}
+	for _, source := range []string{"../outside", "/etc", "a/../../b", ".reconcile/x"} {
+		o := order(plans.Blue, "a1", observed.Live)
+		o.Volume.Source = source
+		_, err := d.Create(t.Context(), "id", o)
+		check("source "+source, err, observed.Refused, "not below")
+	}
+	o := order(plans.Blue, "a1", observed.Live)
+	set := create(t, d, o)
+	if err := d.Destroy(t.Context(), "id", set.ID); err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(filepath.Dir(set.Path), "precious")
+	if err := os.MkdirAll(filepath.Dir(foreign), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.Create(t.Context(), "id", o)
+	check("foreign data", err, observed.Refused, "not ours")
+	if _, err := os.Stat(foreign); err != nil {
+		t.Errorf("foreign data were touched: %v", err)
+	}
+	o.Volume = plans.Volume{Source: "absent", Import: true}
+	_, err = d.Create(t.Context(), "id", o)
+	check("import of nothing", err, observed.Refused, "no such directory")
+
+	other, err := dir.New(dir.Config{Root: root, Owner: drivers.Owner{Fleet: "other", Node: "n"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := create(t, d, order(plans.Green, "a1", observed.Live))
+	if seen, _ := other.Observe(t.Context()); len(seen) != 0 {
+		t.Errorf("another fleet sees %v", seen)
+	}
+	if err := other.Destroy(t.Context(), "id", mine.ID); err != nil {
+		t.Errorf("destroying what is not there for it: %v", err)
+	}
+	if _, err := os.Stat(mine.Path); err != nil {
+		t.Errorf("another fleet destroyed our data: %v", err)
+	}
+}
+
+func TestImport(t *testing.T) {
+	root := t.TempDir()
+	d := driver(t, root)
+	path := filepath.Join(root, "legacy/acme")
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, "file"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := order(plans.Shared, "a1", observed.Live)
+	o.Volume = plans.Volume{Source: "legacy/acme", Import: true}
+	set := create(t, d, o)
+	if set.Path != path || !set.Ready {
+		t.Errorf("imported %+v, want %s", set, path)
+	}
+	if again := create(t, d, o); again.ID != set.ID {
+		t.Errorf("imported twice: %s and %s", set.ID, again.ID)
+	}
+}
+
+func TestDestroyRefusesWhatIsMounted(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount")
+	}
+	d := driver(t, t.TempDir())
+	set := lives(t, d)
+	// A mount namespace of its own, as an instance has: our own mount table
+	// does not show it.
+	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c", `mount --bind "$0" /mnt && echo mounted && read line`, set.Path)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	err = d.Destroy(t.Context(), "id", set.ID)
+	if err == nil || observed.ClassOf(err) != observed.Refused || !strings.Contains(err.Error(), "mounted by") {
+		t.Errorf("got %v, want it refused and the user named", err)
+	}
+	in.Close()
+	cmd.Wait()
+	if err := d.Destroy(t.Context(), "id", set.ID); err != nil {
+		t.Errorf("unmounted: %v", err)
+	}
+	if _, err := os.Stat(filepath.Dir(set.Path)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something is left: %v", err)
+	}
+}
+
+func TestDiskFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount a small tmpfs")
+	}
+	root := t.TempDir()
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=4m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(root, unix.MNT_DETACH) })
+	d := driver(t, root)
+	set := create(t, d, order(plans.Blue, "a1", observed.Live))
+	if err := os.WriteFile(filepath.Join(set.Path, "file"), []byte(strings.Repeat("x", 3<<20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	if err == nil || observed.ClassOf(err) != observed.Environment || !strings.Contains(err.Error(), "no space") {
+		t.Fatalf("got %v, want class environment", err)
+	}
+	if err := os.Remove(filepath.Join(set.Path, "file")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}); err != nil {
+		t.Errorf("with space again: %v", err)
+	}
+}
