@@ -1,0 +1,73 @@
+package mem
+
+import "slices"
+
+// Content returns the ids of the writes that are in a dataset, oldest first.
+func (h *Host) Content(dataset string) []uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if d := h.data[dataset]; d != nil {
+		return slices.Clone(d.content)
+	}
+	return nil
+}
+
+// Write puts a write into a dataset, as something on the host would.
+func (h *Host) Write(dataset string, id uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := h.data[dataset]
+	if d == nil || d.of != nil {
+		return false
+	}
+	d.content = append(d.content, id)
+	d.seen.Written++
+	return true
+}
+
+// Use marks a dataset as used by something that is no instance; by "" frees it.
+func (h *Host) Use(dataset, by string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if d := h.data[dataset]; d != nil {
+		d.use = by
+	}
+}
+
+// HalfClones has the next n clones break off halfway.
+func (h *Host) HalfClones(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.halves = n
+}
+
+// ForeignData says whether data that is not ours stands where the tenant's
+// volume would be made.
+func (h *Host) ForeignData(tenant, volume string, there bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.inTheWay[tenant+"/"+volume] = there
+}
+
+// SetFree sets the space for new data, in bytes.
+func (h *Host) SetFree(bytes int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.free = bytes
+}
+
+// LoseData destroys a dataset without asking, as a person or a disk would.
+func (h *Host) LoseData(dataset string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := h.data[dataset]
+	if d == nil {
+		return false
+	}
+	t := h.tenants[d.seen.Tenant]
+	n, _ := t.findData(dataset)
+	t.datasets = slices.Delete(t.datasets, n, n+1)
+	delete(h.data, dataset)
+	h.drop(d.seen.Tenant)
+	return true
+}

@@ -1,0 +1,301 @@
+package mem
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// dataset is one piece of data: what the storage shows of it, and what is in it.
+type dataset struct {
+	seen    observed.Dataset
+	of      *dataset // of a snapshot: whose it is (after a promotion, the clone's)
+	content []uint64 // ids of the writes in it, oldest first
+	use     string   // in use by this, beyond what instances mount
+}
+
+// Storage is the host's storage as one process of ours sees it.
+type Storage struct{ h *Host }
+
+// Storage returns the host's storage.
+func (h *Host) Storage() *Storage { return &Storage{h} }
+
+var _ drivers.Storage = (*Storage)(nil)
+
+// Traits are those of the host's Config.
+func (s *Storage) Traits() drivers.StorageTraits { return s.h.storage }
+
+// Observe implements drivers.Storage.
+func (s *Storage) Observe(ctx context.Context, tenants ...string) ([]observed.Dataset, error) {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.read(PartStorage, "observe", "datasets"); err != nil {
+		return nil, err
+	}
+	var out []observed.Dataset
+	for _, name := range h.named(tenants) {
+		if t := h.tenants[name]; t != nil {
+			for _, d := range t.datasets {
+				out = append(out, h.show(d))
+			}
+		}
+	}
+	return out, nil
+}
+
+// show returns the dataset as a look shows it now.
+func (h *Host) show(d *dataset) observed.Dataset {
+	out := d.seen
+	out.Busy = h.busy(d) != ""
+	out.Clones = h.clones(d.seen.ID, d.seen.Tenant)
+	out.Holds = slices.Clone(d.seen.Holds)
+	return out
+}
+
+// busy says by what the dataset is in use, or "".
+func (h *Host) busy(d *dataset) string {
+	if d.use != "" {
+		return d.use
+	}
+	if d.seen.Path == "" {
+		return ""
+	}
+	for _, i := range h.tenants[d.seen.Tenant].instances {
+		h.settle(i)
+		if i.seen.Phase != observed.Exited && i.uses(d.seen.Path) {
+			return i.seen.Key.String()
+		}
+	}
+	return ""
+}
+
+func (h *Host) clones(id, tenant string) []string {
+	var out []string
+	for _, d := range h.tenants[tenant].datasets {
+		if d.seen.Origin == id {
+			out = append(out, d.seen.ID)
+		}
+	}
+	return out
+}
+
+// Create implements drivers.Storage.
+func (s *Storage) Create(ctx context.Context, id string, want drivers.VolumeOrder) (observed.Dataset, error) {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ref := want.Tenant + "/" + want.Name
+	if err := h.write(PartStorage, "create", ref); err != nil {
+		return observed.Dataset{}, err
+	}
+	if d := h.made(want, ""); d != nil {
+		return h.show(d), nil
+	}
+	if h.inTheWay[ref] {
+		return observed.Dataset{}, refused("create", ref, "there is data at "+want.Volume.Source+" that is not ours", "set import: true on the volume to take it over, or move it away")
+	}
+	return h.show(h.add(want, nil)), nil
+}
+
+// made finds the dataset made for the order before, from the given origin.
+func (h *Host) made(want drivers.VolumeOrder, origin string) *dataset {
+	t := h.tenants[want.Tenant]
+	if t == nil {
+		return nil
+	}
+	for _, d := range t.datasets {
+		if d.of == nil && d.seen.Volume == want.Name && d.seen.Slot == want.Slot && d.seen.Attempt == want.Attempt &&
+			d.seen.Role == want.Role && d.seen.Origin == origin {
+			return d
+		}
+	}
+	return nil
+}
+
+// add makes the dataset of an order, as a clone of from if that is not nil.
+func (h *Host) add(want drivers.VolumeOrder, from *dataset) *dataset {
+	d := &dataset{seen: observed.Dataset{
+		ID: h.dataName(want), Tenant: want.Tenant, Volume: want.Name, Slot: want.Slot, Role: want.Role,
+		Attempt: want.Attempt, Generation: want.Generation, Ready: true, Created: h.now(),
+	}}
+	d.seen.Path = "/mem/" + d.seen.ID
+	if from != nil {
+		d.seen.Origin, d.content = from.seen.ID, slices.Clone(from.content)
+	}
+	h.insert(d)
+	return d
+}
+
+func (h *Host) insert(d *dataset) {
+	t := h.tenant(d.seen.Tenant)
+	n, _ := t.findData(d.seen.ID)
+	t.datasets = slices.Insert(t.datasets, n, d)
+	h.data[d.seen.ID] = d
+}
+
+func (t *tenant) findData(id string) (int, bool) {
+	return slices.BinarySearchFunc(t.datasets, id, func(d *dataset, id string) int { return cmp.Compare(d.seen.ID, id) })
+}
+
+// dataName is a free name for the order's dataset.
+func (h *Host) dataName(want drivers.VolumeOrder) string {
+	name := want.Tenant + "/" + want.Name + "/" + string(want.Slot)
+	if want.Attempt != "" {
+		name += "-" + strings.ReplaceAll(want.Attempt, "/", "-")
+	}
+	if want.Role == observed.Rehearsal {
+		name += "-rehearsal"
+	}
+	for n, free := 2, name; ; n++ {
+		if h.data[free] == nil {
+			return free
+		}
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+// Snapshot implements drivers.Storage.
+func (s *Storage) Snapshot(ctx context.Context, id string, attempt string, datasets []string) ([]observed.Dataset, error) {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ref := strings.Join(datasets, ", ")
+	if err := h.write(PartStorage, "snapshot", ref); err != nil {
+		return nil, err
+	}
+	for _, name := range datasets {
+		switch d := h.data[name]; {
+		case d == nil:
+			return nil, conflict("snapshot", name, "there is no such dataset")
+		case d.of != nil:
+			return nil, refused("snapshot", name, "it is a snapshot itself", "")
+		}
+	}
+	var out []observed.Dataset
+	for _, name := range datasets {
+		snap := name + "@" + attempt
+		if h.data[snap] == nil {
+			d := h.data[name]
+			s := &dataset{of: d, content: slices.Clone(d.content), seen: observed.Dataset{
+				ID: snap, Tenant: d.seen.Tenant, Volume: d.seen.Volume, Slot: d.seen.Slot, Role: observed.Origin,
+				Attempt: attempt, Generation: d.seen.Generation, Ready: true, Created: h.now(), Bytes: d.seen.Bytes,
+			}}
+			d.seen.Written = 0
+			h.insert(s)
+		}
+		out = append(out, h.show(h.data[snap]))
+	}
+	return out, nil
+}
+
+// Clone implements drivers.Storage.
+func (s *Storage) Clone(ctx context.Context, id string, snapshot string, want drivers.VolumeOrder, progress func(drivers.Progress)) (observed.Dataset, error) {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.write(PartStorage, "clone", snapshot); err != nil {
+		return observed.Dataset{}, err
+	}
+	from := h.data[snapshot]
+	if from == nil || from.of == nil {
+		return observed.Dataset{}, conflict("clone", snapshot, "there is no such snapshot")
+	}
+	d := h.made(want, snapshot)
+	if d == nil {
+		d = h.add(want, from)
+	}
+	if h.halves > 0 {
+		h.halves--
+		d.seen.Ready = false
+		return observed.Dataset{}, &observed.Problem{Op: "clone", Ref: snapshot, Class: observed.Transient, Text: "the copy was interrupted"}
+	}
+	d.seen.Ready = true
+	if progress != nil {
+		progress(drivers.Progress{What: d.seen.ID, Done: 1, Total: 1})
+	}
+	return h.show(d), nil
+}
+
+// SetRole implements drivers.Storage.
+func (s *Storage) SetRole(ctx context.Context, id string, name string, role observed.Role, slot plans.Slot) error {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.write(PartStorage, "set role", name); err != nil {
+		return err
+	}
+	d := h.data[name]
+	if d == nil {
+		return conflict("set role", name, "there is no such dataset")
+	}
+	d.seen.Role, d.seen.Slot = role, slot
+	return nil
+}
+
+// Promote implements drivers.Storage. The snapshot it came from becomes its
+// own, so that what it was cloned from can go.
+func (s *Storage) Promote(ctx context.Context, id string, name string) error {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.write(PartStorage, "promote", name); err != nil {
+		return err
+	}
+	d := h.data[name]
+	if d == nil {
+		return conflict("promote", name, "there is no such dataset")
+	}
+	if from := h.data[d.seen.Origin]; from != nil {
+		from.of, d.seen.Origin = d, ""
+	}
+	return nil
+}
+
+// Destroy implements drivers.Storage.
+func (s *Storage) Destroy(ctx context.Context, id string, name string) error {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.write(PartStorage, "destroy", name); err != nil {
+		return err
+	}
+	d := h.data[name]
+	if d == nil {
+		return nil
+	}
+	if by := h.busy(d); by != "" {
+		return refused("destroy", name, "it is in use by "+by, "stop that first")
+	}
+	if clones := h.clones(name, d.seen.Tenant); len(clones) > 0 {
+		return refused("destroy", name, "it is the origin of "+strings.Join(clones, ", "), "promote the clone first")
+	}
+	t := h.tenants[d.seen.Tenant]
+	for _, s := range t.datasets {
+		if s.of == d {
+			return refused("destroy", name, "it has the snapshot "+s.seen.ID, "destroy that first")
+		}
+	}
+	n, _ := t.findData(name)
+	t.datasets = slices.Delete(t.datasets, n, n+1)
+	delete(h.data, name)
+	h.drop(d.seen.Tenant)
+	return nil
+}
+
+// Free implements drivers.Storage.
+func (s *Storage) Free(ctx context.Context, v plans.Volume) (int64, error) {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.read(PartStorage, "measure", v.Source); err != nil {
+		return 0, err
+	}
+	return h.free, nil
+}
