@@ -16,7 +16,8 @@ import (
 type values struct {
 	tenant, node string
 	labels       map[string]string
-	ports        map[string]int // the names a service has
+	anyLabel     bool           // every label is known, as for a template by itself
+	ports        map[string]int // the names a service has; nil: no service
 	// slot is NoSlot in the first step: slot, ports and {{{{ then stay.
 	slot Slot
 	port func(name string) int
@@ -50,7 +51,7 @@ func (v values) lookup(name string) (string, bool) {
 		return v.node, true
 	case strings.HasPrefix(name, "label."):
 		text, ok := v.labels[strings.TrimPrefix(name, "label.")]
-		return text, ok
+		return text, ok || v.anyLabel
 	case v.ports == nil:
 		return "", false
 	case name == "slot":
@@ -157,22 +158,25 @@ func (s Service) rewrite(f func(path, text string) string) Service {
 			s.EnvFrom[i].File = f("/envFrom/"+strconv.Itoa(i)+"/file", e.File)
 		}
 	}
-	if files, changed := s.Files, false; true {
-		for path, file := range Sorted(files) {
-			if file.From != "" || !strings.Contains(file.Text, "{{") {
-				continue
-			}
-			if !changed {
-				s.Files, changed = maps.Clone(files), true
-			}
-			if text := f("/files/"+escape(path)+"/text", file.Text); text != file.Text {
-				file.Text, file.Digest = text, contentDigest([]byte(text))
-				s.Files[path] = file
-			}
-		}
-	}
+	s.Files = rewriteFiles(s.Files, f)
 	s.Health = s.Health.rewrite(f)
 	return s
+}
+
+func rewriteFiles(files map[string]File, f func(path, text string) string) map[string]File {
+	out, copied := files, false
+	for path, file := range Sorted(files) {
+		if file.From != "" || !strings.Contains(file.Text, "{{") {
+			continue
+		}
+		if !copied {
+			out, copied = maps.Clone(files), true
+		}
+		file.Text = f("/files/"+escape(path)+"/text", file.Text)
+		file.Digest = contentDigest([]byte(file.Text))
+		out[path] = file
+	}
+	return out
 }
 
 func (h *Health) rewrite(f func(path, text string) string) *Health {
