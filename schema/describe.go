@@ -110,17 +110,27 @@ func Effect(kind, path string) string {
 	return n.text("x-effect")
 }
 
-// elsewhere returns the places of a kind, as people say them, that have a field
-// of this name.
-func elsewhere(kind, name string) []string {
-	var out []string
+// elsewhere returns the place of a kind, as people say it, where a field of this
+// name belongs: the one nearest to the root, if there is only one so near.
+func elsewhere(kind, name string) string {
+	var best string
+	var ties bool
 	for _, f := range Describe(kind) {
 		parent, ok := strings.CutSuffix(f.Path, "/"+name)
-		if ok && parent != "" {
-			out = append(out, DisplayPath(parent))
+		if !ok || parent == "" {
+			continue
+		}
+		switch depth, least := strings.Count(parent, "/"), strings.Count(best, "/"); {
+		case best == "" || depth < least:
+			best, ties = parent, false
+		case depth == least:
+			ties = true
 		}
 	}
-	return out
+	if ties {
+		return ""
+	}
+	return DisplayPath(best)
 }
 
 // DisplayPath writes the path of a Field as people say it:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,38 +70,6 @@ func parseNode(p part) (n *yaml.Node, err error) {
 		return nil, errors.New("yaml: no value")
 	}
 	return doc.Content[0], nil
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// syntaxProblem says in our words what the YAML package says in its own.
-func syntaxProblem(p part, err error) plans.Problem {
-	line, what := 1, err.Error()
-	if m := yamlLine.FindStringSubmatch(what); m != nil {
-		what = m[2]
-		if m[1] != "" {
-			line, _ = strconv.Atoi(m[1])
-		}
-	}
-	text, hint := "the text is not YAML: "+what, "compare the indentation of this line and the ones around it"
-	lines := strings.Split(p.text, "\n")
-	for i := max(0, line-2); i < min(len(lines), line+1); i++ {
-		trimmed := strings.TrimLeft(lines[i], " ")
-		switch {
-		case strings.HasPrefix(trimmed, "\t") && strings.TrimSpace(trimmed) != "":
-			return plans.Problem{Pos: p.pos(i+1, len(lines[i])-len(trimmed)+1),
-				Text: "the text is not YAML: this line is indented with a tab", Hint: "indent with spaces"}
-		case strings.Contains(trimmed, ": {{") || strings.Contains(trimmed, "- {{"):
-			hint = "a value that starts with {{ is written in quotes"
-		case strings.HasPrefix(lines[i], "%"):
-			return plans.Problem{Pos: p.pos(i+1, 1),
-				Text: "YAML directives are not supported", Hint: "remove the line"}
-		}
-	}
-	if strings.Contains(what, "unknown anchor") {
-		hint = "an alias (*name) needs its anchor (&name) before it in the same document"
-	}
-	return plans.Problem{Pos: p.pos(line, 1), Text: text, Hint: hint}
 }
 
 // value returns the JSON value of n.
@@ -186,6 +153,9 @@ func firstKey(n *yaml.Node, name string) *yaml.Node {
 func (r *reader) key(k *yaml.Node) (string, bool) {
 	in := fieldName(r.path)
 	switch {
+	case k.Kind == yaml.MappingNode && k.Style&yaml.FlowStyle != 0:
+		r.problem(k, in+" starts with {{ and is not in quotes, which makes it a map", `write it in quotes, such as "{{tenant}}"`)
+		return "", false
 	case k.Kind != yaml.ScalarNode:
 		r.problem(k, "a key in "+in+" is not text", "write each key as plain text")
 		return "", false
@@ -199,13 +169,12 @@ func (r *reader) key(k *yaml.Node) (string, bool) {
 			"write the fields out; what tenants have in common belongs in a Template")
 		return "", false
 	}
-	v, why, hint := scalar(k.Value)
+	v, why, _ := scalar(k.Value)
 	if why != "" {
 		r.problem(k, fmt.Sprintf("a key in %s: %s", in, why), "write "+strconv.Quote(k.Value))
 		return k.Value, true
 	}
 	if _, ok := v.(string); !ok {
-		_ = hint
 		r.problem(k, fmt.Sprintf("the key %s in %s is not text", orNothing(k.Value), in), "write "+strconv.Quote(k.Value))
 		return k.Value, true
 	}

@@ -2,13 +2,10 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"gopkg.in/yaml.v3"
-
-	"github.com/gitops-fleet/reconcile/plans"
 )
 
 // say puts the fault into a sentence (which field, what was expected, what is
@@ -23,7 +20,7 @@ func (f fault) say(kind string) (text, hint string) {
 		field := schemas().resolve(asNode(f.schema.properties()[last]))
 		return fmt.Sprintf("%s has no %s", fieldName(f.keys[:len(f.keys)-1]), last), "add " + last + ": " + firstSentence(field.text("description"))
 	case "type":
-		return name + " must be " + f.wanted() + ", not " + aValue(f.value, f.raw), f.otherForm()
+		return name + " must be " + f.wanted() + f.butIs(), f.otherForm()
 	case "enum", "const":
 		choices := f.choices()
 		hint := f.schema.text("x-hint")
@@ -31,11 +28,11 @@ func (f fault) say(kind string) (text, hint string) {
 			hint = "did you mean " + near + "?"
 		}
 		if len(choices) == 1 {
-			return fmt.Sprintf("%s must be %s, not %s", name, choices[0], aValue(f.value, f.raw)), hint
+			return fmt.Sprintf("%s must be %s%s", name, choices[0], f.butIs()), hint
 		}
-		return fmt.Sprintf("%s must be one of %s, not %s", name, strings.Join(choices, ", "), aValue(f.value, f.raw)), hint
+		return fmt.Sprintf("%s must be one of %s%s", name, strings.Join(choices, ", "), f.butIs()), hint
 	case "minimum", "maximum", "exclusiveMinimum":
-		return name + " must be " + f.wanted() + ", not " + aValue(f.value, f.raw), ""
+		return name + " must be " + f.wanted() + f.butIs(), ""
 	case "minItems":
 		return name + " is empty", "write at least one entry, or leave it out"
 	case "uniqueItems":
@@ -44,7 +41,7 @@ func (f fault) say(kind string) (text, hint string) {
 		if f.isKey {
 			return fmt.Sprintf("%s has the key %s, which must be %s", fieldName(f.keys[:len(f.keys)-1]), aValue(f.value, f.raw), f.wanted()), ""
 		}
-		return name + " must be " + f.wanted() + ", not " + aValue(f.value, f.raw), f.schema.text("x-hint")
+		return name + " must be " + f.wanted() + f.butIs(), f.schema.text("x-hint")
 	}
 	return name + " is not as the format wants it (" + f.keyword + ")", "see reconcile schema " + kind
 }
@@ -57,17 +54,28 @@ func (f fault) sayUnknown(kind string) (text, hint string) {
 		}
 	}
 	text = fmt.Sprintf("%s has no field %q", fieldName(in), name)
-	if in == nil || len(in) == 0 {
+	if len(in) == 0 {
 		text = fmt.Sprintf("a %s has no field %q", kind, name)
+		if kind == ConfigKind {
+			text = fmt.Sprintf("the configuration has no field %q", name)
+		}
 	}
-	known := sortedKeys(f.schema.properties())
-	if near := knownAs(name, known); near != "" {
+	if near := f.meant(); near != "" {
 		return text, "did you mean " + near + "?"
 	}
-	if places := elsewhere(kind, name); len(places) == 1 {
-		return text, name + " belongs in " + places[0]
+	if place := elsewhere(kind, name); place != "" {
+		return text, name + " belongs in " + place
 	}
-	return text, "its fields are " + strings.Join(known, ", ")
+	fields := sortedKeys(f.schema.properties())
+	if len(fields) > 20 {
+		return text, "reconcile schema " + kind + " prints what it has"
+	}
+	return text, "its fields are " + strings.Join(fields, ", ")
+}
+
+// meant returns the known field an unknown one is likely a slip for, or "".
+func (f fault) meant() string {
+	return knownAs(f.keys[len(f.keys)-1], sortedKeys(f.schema.properties()))
 }
 
 // wanted says what the schema expects, in words.
@@ -102,14 +110,7 @@ var typeWords = map[string]string{
 // otherForm shows the value as the schema would take it, where that is plain.
 func (f fault) otherForm() string {
 	types := f.schema.types()
-	wants := func(t string) bool {
-		for _, have := range types {
-			if have == t {
-				return true
-			}
-		}
-		return false
-	}
+	wants := func(t string) bool { return slices.Contains(types, t) }
 	switch v := f.value.(type) {
 	case float64:
 		switch {
@@ -133,7 +134,7 @@ func (f fault) otherForm() string {
 			return "write it as a list: [" + quoteAll(strings.Fields(v)) + "]"
 		}
 	case nil:
-		return "write a value after the colon, or remove the line"
+		return "write a value, or leave it out"
 	}
 	return ""
 }
@@ -157,6 +158,14 @@ func (f fault) choices() []string {
 		}
 	}
 	return out
+}
+
+// butIs ends a sentence on what was expected with what is there.
+func (f fault) butIs() string {
+	if f.value == nil {
+		return ", but has no value"
+	}
+	return ", not " + aValue(f.value, f.raw)
 }
 
 // aValue names a value in a sentence: the text "x", the number 8080, a list.
@@ -201,19 +210,4 @@ func firstSentence(s string) string {
 func asNode(v any) node {
 	m, _ := v.(map[string]any)
 	return m
-}
-
-// rules holds what a schema without alternatives cannot say about one document.
-func rules(kind string, p part, root *yaml.Node, doc map[string]any) []plans.Problem {
-	var out []plans.Problem
-	say := func(keys []string, text, hint string) {
-		line, column := place(root, keys)
-		out = append(out, plans.Problem{Pos: p.pos(line, column), Path: joinPointer(keys), Text: text, Hint: hint})
-	}
-	if kind == ConfigKind {
-		configRules(doc, say)
-		return out
-	}
-	serviceRules(doc, say)
-	return out
 }

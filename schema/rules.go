@@ -6,7 +6,26 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/gitops-fleet/reconcile/plans"
 )
+
+// rules holds what a schema without alternatives cannot say about one document.
+func rules(kind string, p part, root *yaml.Node, doc map[string]any) []plans.Problem {
+	var out []plans.Problem
+	say := func(keys []string, text, hint string) {
+		line, column := place(root, keys)
+		out = append(out, plans.Problem{Pos: p.pos(line, column), Path: joinPointer(keys), Text: text, Hint: hint})
+	}
+	if kind == ConfigKind {
+		configRules(doc, say)
+		return out
+	}
+	serviceRules(doc, say)
+	return out
+}
 
 // serviceRules checks the pairs of fields of a service that exclude each other.
 func serviceRules(doc map[string]any, say func(keys []string, text, hint string)) {
@@ -24,6 +43,13 @@ func serviceRules(doc map[string]any, say func(keys []string, text, hint string)
 			keys := append(slices.Clip(at), name)
 			if ports, _ := service["ports"].(map[string]any); service["port"] != nil && ports["http"] != nil {
 				say(append(slices.Clip(keys), "port"), fieldName(keys)+" has both port and ports.http", "keep one: port: N is short for ports: {http: N}")
+			}
+			capabilities, _ := service["capabilities"].([]any)
+			for i, c := range capabilities {
+				if text, _ := c.(string); strings.HasPrefix(text, "CAP_") {
+					k := append(slices.Clip(keys), "capabilities", strconv.Itoa(i))
+					say(k, fieldName(k)+" has CAP_ before its name", "write "+strings.TrimPrefix(text, "CAP_"))
+				}
 			}
 			files, _ := service["files"].(map[string]any)
 			for _, path := range sortedKeys(files) {

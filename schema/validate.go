@@ -36,24 +36,48 @@ func validate(kind string, p part, root *yaml.Node, doc map[string]any, bad map[
 	if !errors.As(err, &ve) {
 		return append(problems, plans.Problem{Pos: p.pos(1, 1), Text: "the document cannot be judged: " + err.Error()})
 	}
+	var found []fault
 	for _, leaf := range leaves(ve, nil) {
-		for _, f := range faults(leaf, doc) {
-			if covered(bad, f.keys) {
-				continue
-			}
-			value, key, ok := find(root, f.keys)
-			if ok && value.Kind == yaml.ScalarNode && !f.isKey {
-				f.raw = value.Value
-			}
-			at := value
-			if key != nil && (f.isKey || !ok || value.Kind != yaml.ScalarNode) {
-				at = key
-			}
-			text, hint := f.say(kind)
-			problems = append(problems, plans.Problem{Pos: p.pos(at.Line, at.Column), Path: joinPointer(f.keys), Text: text, Hint: hint})
+		found = append(found, faults(leaf, doc)...)
+	}
+	for _, f := range onceEach(found) {
+		if covered(bad, f.keys) {
+			continue
 		}
+		at := f.find(root)
+		text, hint := f.say(kind)
+		problems = append(problems, plans.Problem{Pos: p.pos(at.Line, at.Column), Path: joinPointer(f.keys), Text: text, Hint: hint})
 	}
 	return problems
+}
+
+// onceEach drops the missing field that is there under a misspelt name.
+func onceEach(found []fault) []fault {
+	misspelt := map[string]bool{}
+	for _, f := range found {
+		if f.keyword == "additionalProperties" {
+			if meant := f.meant(); meant != "" {
+				misspelt[joinPointer(append(slices.Clone(f.keys[:len(f.keys)-1]), meant))] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(found, func(f fault) bool {
+		return f.keyword == "required" && misspelt[joinPointer(f.keys)]
+	})
+}
+
+// find returns what the problem points at, and notes how the value is written:
+// a value where it is one word, and else the key, where people look for it.
+func (f *fault) find(root *yaml.Node) *yaml.Node {
+	value, key, ok := find(root, f.keys)
+	scalar := ok && value.Kind == yaml.ScalarNode
+	if scalar && !f.isKey {
+		f.raw = value.Value
+	}
+	if key != nil && (f.isKey || !scalar || value.Value == "") {
+		return key
+	}
+	return value
 }
 
 func leaves(ve *jsonschema.ValidationError, out []*jsonschema.ValidationError) []*jsonschema.ValidationError {
