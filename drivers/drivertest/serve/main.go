@@ -1,0 +1,250 @@
+// Command serve is the application the tests, the benchmarks and the demo run as
+// a tenant: a small HTTP server that can be told to misbehave.
+//
+// Paths: / and /whoami answer who they are, /health says whether it is well,
+// /count counts POSTs (GET reads the count), /stream answers slowly in pieces,
+// /ws echoes over a websocket, /data/NAME reads (GET) and writes (POST) a file
+// of $DATA.
+//
+// Environment: PORT (default 8080), VERSION (told by /health and /whoami), DELAY
+// (a duration before it is healthy), FAIL: health (never healthy), exit (ends
+// with status 3 at once), crash (ends with status 3 after a second),
+// LISTEN (address to bind, default all).
+//
+// Instead of serving, `serve exit N` prints and exits with status N; that is
+// what jobs run.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		os.Exit(job(os.Args[1:]))
+	}
+	if os.Getenv("FAIL") == "exit" {
+		fmt.Fprintln(os.Stderr, "serve: told to fail at once")
+		os.Exit(3)
+	}
+	if err := serve(); err != nil {
+		fmt.Fprintln(os.Stderr, "serve:", err)
+		os.Exit(1)
+	}
+}
+
+// job is `serve exit N` or `serve check URL`, the latter for image healthchecks.
+func job(args []string) int {
+	if len(args) != 2 {
+		fmt.Fprintln(os.Stderr, "serve: want: exit N, or check URL")
+		return 2
+	}
+	switch args[0] {
+	case "exit":
+		n, err := strconv.Atoi(args[1])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "serve:", err)
+			return 2
+		}
+		if n == 0 {
+			fmt.Println("done")
+		} else {
+			fmt.Println("broken")
+		}
+		return n
+	case "check":
+		res, err := http.Get(args[1])
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			fmt.Println(res.Status)
+			return 1
+		}
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "serve: unknown job %q\n", args[0])
+	return 2
+}
+
+type server struct {
+	version string
+	fail    string
+	well    time.Time // healthy from then on
+	posts   atomic.Int64
+	data    string
+}
+
+func serve() error {
+	s := &server{version: os.Getenv("VERSION"), fail: os.Getenv("FAIL"), well: time.Now(), data: os.Getenv("DATA")}
+	if d := os.Getenv("DELAY"); d != "" {
+		delay, err := time.ParseDuration(d)
+		if err != nil {
+			return fmt.Errorf("DELAY: %w", err)
+		}
+		s.well = s.well.Add(delay)
+	}
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "8080"
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", s.whoami)
+	mux.HandleFunc("/health", s.health)
+	mux.HandleFunc("/count", s.count)
+	mux.HandleFunc("/stream", s.stream)
+	mux.HandleFunc("/ws", s.echo)
+	mux.HandleFunc("/data/{name}", s.file)
+	l, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("LISTEN"), port))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("serve: version %q on %s\n", s.version, l.Addr())
+	if s.fail == "crash" {
+		time.AfterFunc(time.Second, func() {
+			fmt.Fprintln(os.Stderr, "serve: told to crash")
+			os.Exit(3)
+		})
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	srv := &http.Server{Handler: mux}
+	done := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		done <- srv.Shutdown(end)
+	}()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	fmt.Println("serve: stopped")
+	return <-done
+}
+
+func (s *server) whoami(w http.ResponseWriter, r *http.Request) {
+	host, _ := os.Hostname()
+	w.Header().Set("X-Version", s.version)
+	fmt.Fprintf(w, "version=%s tenant=%s slot=%s host=%s method=%s path=%s\n", s.version, os.Getenv("TENANT"), os.Getenv("SLOT"), host, r.Method, r.URL.Path)
+}
+
+func (s *server) health(w http.ResponseWriter, _ *http.Request) {
+	if s.fail == "health" || time.Now().Before(s.well) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not well")
+		return
+	}
+	fmt.Fprint(w, s.version)
+}
+
+func (s *server) count(w http.ResponseWriter, r *http.Request) {
+	n := s.posts.Load()
+	if r.Method == http.MethodPost {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		n = s.posts.Add(1)
+	}
+	fmt.Fprint(w, n)
+}
+
+// stream sends ten pieces over about a second, or ?n=N pieces every ?every=D.
+func (s *server) stream(w http.ResponseWriter, r *http.Request) {
+	n, every := 10, 100*time.Millisecond
+	if v, err := strconv.Atoi(r.URL.Query().Get("n")); err == nil && v > 0 {
+		n = v
+	}
+	if v, err := time.ParseDuration(r.URL.Query().Get("every")); err == nil {
+		every = v
+	}
+	out := http.NewResponseController(w)
+	for i := range n {
+		if _, err := fmt.Fprintf(w, "%s %d\n", s.version, i); err != nil {
+			return
+		}
+		if err := out.Flush(); err != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(every):
+		}
+	}
+	fmt.Fprintln(w, "end")
+}
+
+func (s *server) echo(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	for {
+		kind, b, err := c.Read(r.Context())
+		if err != nil {
+			return
+		}
+		if err := c.Write(r.Context(), kind, b); err != nil {
+			return
+		}
+	}
+}
+
+// file reads or writes one file of the data directory. A write is on disk
+// before it is acknowledged.
+func (s *server) file(w http.ResponseWriter, r *http.Request) {
+	if s.data == "" {
+		http.Error(w, "no DATA directory", http.StatusNotFound)
+		return
+	}
+	root, err := os.OpenRoot(s.data)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer root.Close()
+	name := filepath.Base(r.PathValue("name"))
+	if r.Method != http.MethodPost {
+		b, err := root.ReadFile(name)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		w.Write(b)
+		return
+	}
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err == nil {
+		_, err = io.Copy(f, r.Body)
+		if err == nil {
+			err = f.Sync()
+		}
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
