@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -163,7 +164,10 @@ func (h *Host) id() string {
 }
 
 // read begins a call that looks at part; write one that may change it.
-func (h *Host) read(p Part, op, ref string) error {
+func (h *Host) read(ctx context.Context, p Part, op, ref string) error {
+	if err := context.Cause(ctx); err != nil {
+		return observed.Wrap(op, ref, observed.Transient, err, "")
+	}
 	if h.down[p] {
 		return &observed.Problem{Op: op, Ref: ref, Class: observed.Environment,
 			Text: "the " + string(p) + " does not answer", Hint: "see whether it runs on this host"}
@@ -171,9 +175,9 @@ func (h *Host) read(p Part, op, ref string) error {
 	return nil
 }
 
-func (h *Host) write(p Part, op, ref string) error {
+func (h *Host) write(ctx context.Context, p Part, op, ref string) error {
 	h.counts[p]++
-	return h.read(p, op, ref)
+	return h.read(ctx, p, op, ref)
 }
 
 func refused(op, ref, text, hint string) error {

@@ -21,7 +21,7 @@ func (p *Prober) Probe(ctx context.Context, t drivers.ProbeTarget) (drivers.Outc
 	h := p.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartProber, "probe", t.Key.String()); err != nil {
+	if err := h.read(ctx, PartProber, "probe", t.Key.String()); err != nil {
 		return drivers.Outcome{}, err
 	}
 	what := "run"
@@ -36,6 +36,13 @@ func (p *Prober) Probe(ctx context.Context, t drivers.ProbeTarget) (drivers.Outc
 	i := h.instance(t.Key)
 	if i == nil || i.seen.Phase != observed.Running {
 		return drivers.Outcome{Text: what + ": it does not run"}, nil
+	}
+	if t.Health.HTTP != nil || t.Health.TCP != nil {
+		for _, port := range t.Ports {
+			if who := h.taken[port]; who != "" {
+				return drivers.Outcome{Text: what + ": answered by " + who + ", not by this instance"}, nil
+			}
+		}
 	}
 	switch well, atAll := h.well(i); {
 	case !atAll:

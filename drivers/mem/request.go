@@ -17,6 +17,7 @@ type Request struct {
 	path   string
 	id     uint64
 	slot   plans.Slot
+	port   int
 	by     *instance
 	route  *route
 	ended  bool
@@ -69,7 +70,7 @@ func (h *Host) forward(r *route, q *Request) {
 	if !safe(q.method) {
 		use.Writes++
 	}
-	i := h.at(r.entry.Routes[n].Address[slot])
+	i, port := h.at(r.entry.Routes[n].Address[slot])
 	if i != nil {
 		if _, atAll := h.well(i); !atAll {
 			i = nil
@@ -80,7 +81,7 @@ func (h *Host) forward(r *route, q *Request) {
 		q.end(502)
 		return
 	}
-	q.slot, q.by, q.route = slot, i, r
+	q.slot, q.by, q.route, q.port = slot, i, r, port
 	use.InFlight++
 	r.open = append(r.open, q)
 	if !safe(q.method) {
@@ -124,6 +125,13 @@ func (q *Request) Status() (ended bool, status int, slot plans.Slot) {
 		q.h.settleRoute(t.route)
 	}
 	return q.ended, q.status, q.slot
+}
+
+// Port is the host port of the instance that got the request; 0: none yet.
+func (q *Request) Port() int {
+	q.h.mu.Lock()
+	defer q.h.mu.Unlock()
+	return q.port
 }
 
 func (q *Request) end(status int) { q.ended, q.status = true, status }
@@ -171,24 +179,25 @@ func (r *route) cut(slot plans.Slot) int {
 	return n
 }
 
-// at returns the running instance behind an address of the loopback interface.
-func (h *Host) at(address string) *instance {
-	_, port, err := net.SplitHostPort(address)
+// at returns the running instance behind an address of the loopback interface,
+// and its port.
+func (h *Host) at(address string) (*instance, int) {
+	_, text, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil
+		return nil, 0
 	}
-	n, err := strconv.Atoi(port)
+	port, err := strconv.Atoi(text)
 	if err != nil {
-		return nil
+		return nil, 0
 	}
-	i := h.ports[n]
+	i := h.ports[port]
 	if i != nil {
 		h.settle(i)
 	}
 	if i == nil || i.seen.Phase != observed.Running {
-		return nil
+		return nil, 0
 	}
-	return i
+	return i, port
 }
 
 // safe says whether a method is safe (RFC 9110 §9.2.1).

@@ -37,7 +37,7 @@ func (r *Router) Observe(ctx context.Context, tenants ...string) (map[string]obs
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartRouter, "observe", "routes"); err != nil {
+	if err := h.read(ctx, PartRouter, "observe", "routes"); err != nil {
 		return nil, "", err
 	}
 	routes := map[string]observed.Route{}
@@ -69,7 +69,7 @@ func (r *Router) Set(ctx context.Context, id string, entry plans.Entry, rev uint
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRouter, "route", entry.Tenant); err != nil {
+	if err := h.write(ctx, PartRouter, "route", entry.Tenant); err != nil {
 		return 0, err
 	}
 	t := h.tenant(entry.Tenant)
@@ -140,7 +140,7 @@ func (r *Router) Delete(ctx context.Context, id string, tenant string, rev uint6
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRouter, "unroute", tenant); err != nil {
+	if err := h.write(ctx, PartRouter, "unroute", tenant); err != nil {
 		return err
 	}
 	t := h.tenants[tenant]
@@ -173,7 +173,7 @@ func (r *Router) Check(ctx context.Context, host, path string) (drivers.Answer, 
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartRouter, "check", host+path); err != nil {
+	if err := h.read(ctx, PartRouter, "check", host+path); err != nil {
 		return drivers.Answer{}, err
 	}
 	t, at := h.match(host, path)
@@ -183,7 +183,7 @@ func (r *Router) Check(ctx context.Context, host, path string) (drivers.Answer, 
 	a := drivers.Answer{Slot: t.route.entry.Slot, Revision: t.route.revision, Status: 200}
 	if a.Slot == plans.NoSlot {
 		a.Status = 503
-	} else if i := h.at(at.Address[a.Slot]); i == nil {
+	} else if i, _ := h.at(at.Address[a.Slot]); i == nil {
 		a.Status = 502
 	} else if well, atAll := h.well(i); !atAll {
 		a.Status = 502
@@ -198,7 +198,7 @@ func (r *Router) Cut(ctx context.Context, id string, tenant string, slot plans.S
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRouter, "cut", tenant); err != nil {
+	if err := h.write(ctx, PartRouter, "cut", tenant); err != nil {
 		return 0, err
 	}
 	t := h.tenants[tenant]
@@ -213,7 +213,7 @@ func (r *Router) Claim(ctx context.Context, controller string) error {
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRouter, "claim", "the route table"); err != nil {
+	if err := h.write(ctx, PartRouter, "claim", "the route table"); err != nil {
 		return err
 	}
 	h.owner = controller

@@ -29,7 +29,7 @@ func (r *Runtime) Observe(ctx context.Context, tenants ...string) ([]observed.In
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartRuntime, "observe", "instances"); err != nil {
+	if err := h.read(ctx, PartRuntime, "observe", "instances"); err != nil {
 		return nil, nil, err
 	}
 	var seen []observed.Instance
@@ -57,13 +57,13 @@ func (r *Runtime) Pull(ctx context.Context, image string, progress func(drivers.
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRuntime, "pull", image); err != nil {
+	if err := h.write(ctx, PartRuntime, "pull", image); err != nil {
 		return err
 	}
 	if h.images[digestOf(image)] {
 		return nil
 	}
-	if err := h.read(PartRegistry, "pull", image); err != nil {
+	if err := h.read(ctx, PartRegistry, "pull", image); err != nil {
 		return err
 	}
 	switch as := h.image(image); {
@@ -86,7 +86,7 @@ func (r *Runtime) Present(ctx context.Context, image string) (bool, error) {
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartRuntime, "inspect", image); err != nil {
+	if err := h.read(ctx, PartRuntime, "inspect", image); err != nil {
 		return false, err
 	}
 	return h.images[digestOf(image)], nil
@@ -98,7 +98,7 @@ func (r *Runtime) Start(ctx context.Context, id string, want plans.Instance) err
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ref := want.Key.String()
-	if err := h.write(PartRuntime, "start", ref); err != nil {
+	if err := h.write(ctx, PartRuntime, "start", ref); err != nil {
 		return err
 	}
 	if what := h.foreign(want.Key); what != "" {
@@ -173,7 +173,7 @@ func (r *Runtime) Stop(ctx context.Context, id string, key plans.Key, grace time
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRuntime, "stop", key.String()); err != nil {
+	if err := h.write(ctx, PartRuntime, "stop", key.String()); err != nil {
 		return err
 	}
 	if what := h.foreign(key); what != "" {
@@ -204,7 +204,7 @@ func (r *Runtime) Remove(ctx context.Context, id string, key plans.Key) error {
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRuntime, "remove", key.String()); err != nil {
+	if err := h.write(ctx, PartRuntime, "remove", key.String()); err != nil {
 		return err
 	}
 	if what := h.foreign(key); what != "" {
@@ -232,7 +232,7 @@ func (r *Runtime) SetRouted(ctx context.Context, id string, key plans.Key, route
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRuntime, "set routed", key.String()); err != nil {
+	if err := h.write(ctx, PartRuntime, "set routed", key.String()); err != nil {
 		return err
 	}
 	if what := h.foreign(key); what != "" {
@@ -255,7 +255,7 @@ func (r *Runtime) Exec(ctx context.Context, key plans.Key, command []string) (in
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, err := h.running("exec", key)
+	i, err := h.running(ctx, "exec", key)
 	if err != nil {
 		return 0, "", err
 	}
@@ -274,7 +274,7 @@ func (r *Runtime) Listens(ctx context.Context, key plans.Key, port int) error {
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, err := h.running("look at the port of", key)
+	i, err := h.running(ctx, "look at the port of", key)
 	if err != nil {
 		return err
 	}
@@ -292,7 +292,7 @@ func (r *Runtime) ImageHealth(ctx context.Context, key plans.Key) (observed.Verd
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, err := h.running("look at the health of", key)
+	i, err := h.running(ctx, "look at the health of", key)
 	if err != nil {
 		return observed.Unproven, "", err
 	}
@@ -310,7 +310,7 @@ func (r *Runtime) Logs(ctx context.Context, key plans.Key, lines int) (string, e
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartRuntime, "read the log of", key.String()); err != nil {
+	if err := h.read(ctx, PartRuntime, "read the log of", key.String()); err != nil {
 		return "", err
 	}
 	if i := h.instance(key); i != nil {
@@ -324,7 +324,7 @@ func (r *Runtime) Prune(ctx context.Context, keep []string, tenants []string) er
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartRuntime, "prune", "images"); err != nil {
+	if err := h.write(ctx, PartRuntime, "prune", "images"); err != nil {
 		return err
 	}
 	kept := map[string]bool{}
@@ -341,8 +341,8 @@ func (r *Runtime) Prune(ctx context.Context, keep []string, tenants []string) er
 }
 
 // running returns a running instance of ours.
-func (h *Host) running(op string, key plans.Key) (*instance, error) {
-	if err := h.read(PartRuntime, op, key.String()); err != nil {
+func (h *Host) running(ctx context.Context, op string, key plans.Key) (*instance, error) {
+	if err := h.read(ctx, PartRuntime, op, key.String()); err != nil {
 		return nil, err
 	}
 	i := h.instance(key)

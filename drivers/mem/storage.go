@@ -36,7 +36,7 @@ func (s *Storage) Observe(ctx context.Context, tenants ...string) ([]observed.Da
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartStorage, "observe", "datasets"); err != nil {
+	if err := h.read(ctx, PartStorage, "observe", "datasets"); err != nil {
 		return nil, err
 	}
 	var out []observed.Dataset
@@ -92,7 +92,7 @@ func (s *Storage) Create(ctx context.Context, id string, want drivers.VolumeOrde
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ref := want.Tenant + "/" + want.Name
-	if err := h.write(PartStorage, "create", ref); err != nil {
+	if err := h.write(ctx, PartStorage, "create", ref); err != nil {
 		return observed.Dataset{}, err
 	}
 	if d := h.made(want, ""); d != nil {
@@ -111,8 +111,11 @@ func (h *Host) made(want drivers.VolumeOrder, origin string) *dataset {
 		return nil
 	}
 	for _, d := range t.datasets {
-		if d.of == nil && d.seen.Volume == want.Name && d.seen.Slot == want.Slot && d.seen.Attempt == want.Attempt &&
-			d.seen.Role == want.Role && d.seen.Origin == origin {
+		// A live volume is found by every later attempt, but for a fresh one
+		// and for a clone: of those each attempt has its own.
+		same := d.seen.Attempt == want.Attempt || origin == "" && want.Volume.OnUpgrade != plans.Fresh
+		if same && d.of == nil && d.seen.Volume == want.Name && d.seen.Slot == want.Slot &&
+			d.seen.Role == want.Role && (origin == "" || d.seen.Origin == origin) {
 			return d
 		}
 	}
@@ -167,7 +170,7 @@ func (s *Storage) Snapshot(ctx context.Context, id string, attempt string, datas
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ref := strings.Join(datasets, ", ")
-	if err := h.write(PartStorage, "snapshot", ref); err != nil {
+	if err := h.write(ctx, PartStorage, "snapshot", ref); err != nil {
 		return nil, err
 	}
 	for _, name := range datasets {
@@ -200,7 +203,7 @@ func (s *Storage) Clone(ctx context.Context, id string, snapshot string, want dr
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartStorage, "clone", snapshot); err != nil {
+	if err := h.write(ctx, PartStorage, "clone", snapshot); err != nil {
 		return observed.Dataset{}, err
 	}
 	from := h.data[snapshot]
@@ -228,7 +231,7 @@ func (s *Storage) SetRole(ctx context.Context, id string, name string, role obse
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartStorage, "set role", name); err != nil {
+	if err := h.write(ctx, PartStorage, "set role", name); err != nil {
 		return err
 	}
 	d := h.data[name]
@@ -245,7 +248,7 @@ func (s *Storage) Promote(ctx context.Context, id string, name string) error {
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartStorage, "promote", name); err != nil {
+	if err := h.write(ctx, PartStorage, "promote", name); err != nil {
 		return err
 	}
 	d := h.data[name]
@@ -263,7 +266,7 @@ func (s *Storage) Destroy(ctx context.Context, id string, name string) error {
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.write(PartStorage, "destroy", name); err != nil {
+	if err := h.write(ctx, PartStorage, "destroy", name); err != nil {
 		return err
 	}
 	d := h.data[name]
@@ -294,7 +297,7 @@ func (s *Storage) Free(ctx context.Context, v plans.Volume) (int64, error) {
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.read(PartStorage, "measure", v.Source); err != nil {
+	if err := h.read(ctx, PartStorage, "measure", v.Source); err != nil {
 		return 0, err
 	}
 	return h.free, nil

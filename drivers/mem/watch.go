@@ -32,7 +32,7 @@ func (h *Host) changed(tenant string) {
 func (r *Runtime) Watch(ctx context.Context, changed func(tenant string)) error {
 	w := &watcher{moved: map[string]bool{}, news: make(chan struct{}, 1)}
 	r.h.mu.Lock()
-	err := r.h.read(PartRuntime, "watch", "instances")
+	err := r.h.read(ctx, PartRuntime, "watch", "instances")
 	if err == nil {
 		r.h.watchers = append(r.h.watchers, w)
 	}

@@ -1,0 +1,140 @@
+package drivertest
+
+import (
+	"testing"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+func (h Storage) setRole(t *testing.T) {
+	s := h.New(t)
+	d := h.live(t, s)
+	for range 2 {
+		ok(t, s.SetRole(bound(t), "1", d.ID, observed.Discarded, plans.Green))
+		if seen := h.see(t, s, d.ID); seen == nil || seen.Role != observed.Discarded || seen.Slot != plans.Green || seen.Path != d.Path {
+			t.Fatalf("observed as %+v", seen)
+		}
+	}
+	h.text(t, d, "old")
+	wantClass(t, s.SetRole(bound(t), "2", d.ID+"-nobody", observed.Live, plans.Blue), observed.Conflict)
+}
+
+func (h Storage) promote(t *testing.T) {
+	s := h.New(t)
+	d := h.live(t, s)
+	snap := h.snap(t, s, "a2", d)
+	clone, err := s.Clone(bound(t), "1", snap.ID, h.order(t, plans.Green, "a2", observed.Live), nil)
+	ok(t, err)
+	h.Write(t, clone, "f", "new")
+	for range 2 {
+		ok(t, s.Promote(bound(t), "2", clone.ID))
+	}
+	// What it came from can go now, the old side first, and takes nothing along.
+	ok(t, s.SetRole(bound(t), "3", d.ID, observed.Discarded, plans.Blue))
+	if seen := h.see(t, s, snap.ID); seen != nil {
+		if len(seen.Clones) != 0 {
+			t.Errorf("after the promotion the snapshot has clones: %+v", seen)
+		}
+		ok(t, s.Destroy(bound(t), "4", snap.ID))
+	}
+	ok(t, s.Destroy(bound(t), "5", d.ID))
+	seen := h.see(t, s, clone.ID)
+	if seen == nil || !seen.Ready {
+		t.Fatalf("the promoted clone is observed as %+v", seen)
+	}
+	h.text(t, *seen, "new")
+	wantClass(t, s.Promote(bound(t), "6", d.ID), observed.Conflict)
+}
+
+func (h Storage) destroy(t *testing.T) {
+	s := h.New(t)
+	d := h.live(t, s)
+	other, err := s.Create(bound(t), "1", h.order(t, plans.Green, "a1", observed.Live))
+	ok(t, err)
+	h.Write(t, other, "f", "other")
+	for range 2 {
+		ok(t, s.Destroy(bound(t), "2", d.ID))
+		if seen := h.see(t, s, d.ID); seen != nil {
+			t.Fatalf("still there: %+v", seen)
+		}
+	}
+	h.text(t, other, "other")
+	again, err := s.Create(bound(t), "3", h.order(t, plans.Blue, "a2", observed.Live))
+	ok(t, err)
+	h.text(t, again, "")
+}
+
+func (h Storage) destroyInUse(t *testing.T) {
+	if h.Use == nil {
+		t.Skip("the harness cannot use a dataset")
+	}
+	s := h.New(t)
+	d := h.live(t, s)
+	release := h.Use(t, d)
+	wantClass(t, s.Destroy(bound(t), "1", d.ID), observed.Refused)
+	h.text(t, d, "old")
+	if seen := h.see(t, s, d.ID); seen == nil {
+		t.Error("refused and gone")
+	}
+	release()
+	ok(t, s.Destroy(bound(t), "2", d.ID))
+}
+
+func (h Storage) destroyOrigin(t *testing.T) {
+	s := h.New(t)
+	d := h.live(t, s)
+	snap := h.snap(t, s, "a2", d)
+	clone, err := s.Clone(bound(t), "1", snap.ID, h.order(t, plans.Green, "a2", observed.Live), nil)
+	ok(t, err)
+	wantClass(t, s.Destroy(bound(t), "2", snap.ID), observed.Refused)
+	h.text(t, clone, "old")
+	ok(t, s.Destroy(bound(t), "3", clone.ID))
+	ok(t, s.Destroy(bound(t), "4", snap.ID))
+	h.text(t, d, "old")
+}
+
+func (h Storage) reopen(t *testing.T) {
+	if h.Reopen == nil {
+		t.Skip("the harness cannot reopen")
+	}
+	s := h.New(t)
+	d := h.live(t, s)
+	snap := h.snap(t, s, "a2", d)
+	want := h.order(t, plans.Green, "a2", observed.Live)
+	clone, err := s.Clone(bound(t), "1", snap.ID, want, nil)
+	ok(t, err)
+	before, err := s.Observe(bound(t))
+	ok(t, err)
+
+	s = h.Reopen(t)
+	after, err := s.Observe(bound(t))
+	ok(t, err)
+	if len(before) != len(after) {
+		t.Fatalf("a new process sees %+v, the old one saw %+v", after, before)
+	}
+	for i := range before {
+		b, a := before[i], after[i]
+		if a.ID != b.ID || a.Path != b.Path || a.Role != b.Role || a.Slot != b.Slot || a.Origin != b.Origin ||
+			a.Attempt != b.Attempt || a.Generation != b.Generation || a.Ready != b.Ready || !a.Created.Equal(b.Created) {
+			t.Errorf("a new process sees %+v, the old one saw %+v", a, b)
+		}
+	}
+	again, err := s.Clone(bound(t), "1", snap.ID, want, nil)
+	ok(t, err)
+	if again.ID != clone.ID {
+		t.Errorf("made %s again as %s", clone.ID, again.ID)
+	}
+	if same := h.snap(t, s, "a2", d); same.ID != snap.ID {
+		t.Errorf("took %s again as %s", snap.ID, same.ID)
+	}
+}
+
+func (h Storage) free(t *testing.T) {
+	s := h.New(t)
+	bytes, err := s.Free(bound(t), h.Volume(t, "suite", "data"))
+	ok(t, err)
+	if bytes <= 0 {
+		t.Errorf("%d bytes are free", bytes)
+	}
+}
