@@ -41,9 +41,9 @@ func Resolve(docs []Document, o Options) (*Plan, []Problem) {
 	claims := newClaims(r)
 	for _, d := range r.tenants {
 		t, s := r.tenant(d)
-		claims.tenant(&t, s)
+		claims.tenant(&t.Tenant, s)
 		if o.Node == "" || t.Node == "" || t.Node == o.Node {
-			plan.Tenants = append(plan.Tenants, t)
+			plan.Tenants = append(plan.Tenants, t.Tenant)
 		}
 	}
 	if problems := r.found.sorted(); len(problems) > 0 {
@@ -63,6 +63,7 @@ type resolver struct {
 	tenants   []*Document // by place in the plan's files
 	byName    map[string]*Document
 	policies  map[string]BatchPolicy
+	policyAt  map[string]Pos
 	bases     map[string]*base
 	files     map[string]File // by path
 	found     problems
@@ -74,6 +75,7 @@ func newResolver(docs []Document, o Options) *resolver {
 		templates: map[string]*Document{},
 		byName:    map[string]*Document{},
 		policies:  map[string]BatchPolicy{},
+		policyAt:  map[string]Pos{},
 		bases:     map[string]*base{},
 		files:     map[string]File{},
 	}
@@ -100,7 +102,7 @@ func newResolver(docs []Document, o Options) *resolver {
 			r.tenants = append(r.tenants, d)
 			r.byName[d.Name] = d
 		case KindBatchPolicy:
-			r.policies[d.Name] = r.policy(d)
+			r.policies[d.Name], r.policyAt[d.Name] = r.policy(d), d.At
 		case KindDecision:
 		default:
 			r.found.add(d.At, "/kind", fmt.Sprintf("there is no kind %q", d.Kind), "the kinds are Fleet, Template, Tenant, BatchPolicy and Decision")

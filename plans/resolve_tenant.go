@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// tenant resolves one tenant.
-func (r *resolver) tenant(d *Document) (Tenant, *subject) {
+// tenant resolves one tenant, whose layers are those of the subject.
+func (r *resolver) tenant(d *Document) (draft, *subject) {
 	own := layer{"tenant", d, "", longForm(d.Spec)}
 	template, _ := d.Spec["template"].(string)
 	b := r.base(template)
@@ -24,7 +24,7 @@ func (r *resolver) tenant(d *Document) (Tenant, *subject) {
 		s.checkRemoved(own.raw, d)
 		t.Tenant.Core, t.Idle, t.Aside, t.Routes = Core{}, nil, nil, nil
 		s.volumes(&t.Tenant)
-		return t.Tenant, s
+		return t, s
 	}
 	s.split(&t, b, own)
 	s.routes(&t.Tenant)
@@ -36,7 +36,7 @@ func (r *resolver) tenant(d *Document) (Tenant, *subject) {
 		}
 	}
 	s.checkTenant(&t.Tenant, t.services)
-	return t.Tenant, s
+	return t, s
 }
 
 // split tells the services of a tenant apart, after its active slot's
