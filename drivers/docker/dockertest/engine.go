@@ -78,6 +78,9 @@ func Start(ctx context.Context, dir string) (*Engine, error) {
 }
 
 func (e *Engine) run(ctx context.Context) error {
+	if err := e.forgetContainerd(); err != nil {
+		return fmt.Errorf("start engine: %w", err)
+	}
 	logf, err := os.OpenFile(e.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("start engine: %w", err)

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -43,10 +47,24 @@ func (e *Engine) Restart(ctx context.Context) error {
 	return e.run(ctx)
 }
 
-// PowerLoss ends the engine and every container at once, as a reboot does.
+// PowerLoss ends the engine and every container at once, as a reboot does:
+// what is kept under /run on a real host is gone.
 func (e *Engine) PowerLoss() error {
-	err := e.Kill()
-	return errors.Join(err, e.killAll())
+	return errors.Join(e.Kill(), e.killAll(), e.unmount(), e.removeBridges(), os.RemoveAll(e.path("e")))
+}
+
+// forgetContainerd removes the pid file of a containerd that has ended: the
+// engine takes one that nobody waited for yet, a zombie, for running.
+func (e *Engine) forgetContainerd() error {
+	path := e.path("e/containerd/containerd.pid")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if pid, convErr := strconv.Atoi(strings.TrimSpace(string(b))); convErr == nil && !zombie(pid) {
+		return err
+	}
+	return os.Remove(path)
 }
 
 func (e *Engine) end(sig syscall.Signal, within time.Duration) error {

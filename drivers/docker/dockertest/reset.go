@@ -8,7 +8,7 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Reset removes every container and network of the engine. Images stay.
+// Reset removes every container, network and image of the engine.
 func (e *Engine) Reset(ctx context.Context) error {
 	cli, err := e.Client()
 	if err != nil {
@@ -30,6 +30,14 @@ func (e *Engine) Reset(ctx context.Context) error {
 	}
 	for _, n := range nets.Items {
 		_, err := cli.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+		errs = append(errs, err)
+	}
+	images, err := cli.ImageList(ctx, client.ImageListOptions{})
+	if err != nil {
+		return fmt.Errorf("reset engine: %w", err)
+	}
+	for _, i := range images.Items {
+		_, err := cli.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
