@@ -19,10 +19,19 @@ type Input struct {
 	Results []Result
 	// Answers are the decisions in force, by question id.
 	Answers map[string]string
+	// Local is a person's word given on this host, seen once.
+	Local Local
 	// Retry is a person's word that what was withheld may be tried again.
 	Now time.Time
 	Env *Env
 }
+
+// Local is a person's word given on this host and not in git.
+type Local string
+
+// GoBack leaves the plan's target: the tenant goes back to what it kept, and
+// the target is withheld (rolledBack) until it changes.
+const GoBack Local = "rollback"
 
 // Env is what a step may ask of its host. All are lookups without effects.
 type Env struct {

@@ -1,10 +1,17 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
@@ -49,6 +56,8 @@ type Config struct {
 	// seen; what lies beyond is a gap and proves nothing. 0 is 2 min.
 	MaxGap time.Duration
 
+	// Host answers what preflight asks of the machine; nil is this one.
+	Host Host
 	// Clock tells the time; nil is the system's.
 	Clock Clock
 	// Random draws from [0,1); nil is math/rand/v2. It spreads looks and
@@ -63,6 +72,48 @@ type Config struct {
 	// Progress is called as actions start, move and end, from many
 	// goroutines. May be nil.
 	Progress func(Progress)
+}
+
+// withDefaults fills every field that was left out, or says what is missing.
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.Owner.Fleet == "" || c.Owner.Node == "":
+		return c, errors.New("the owner's fleet and node are not set")
+	case len(c.Runtimes) == 0:
+		return c, errors.New("no runtime is set")
+	case c.Router == nil || c.Prober == nil || c.Store == nil:
+		return c, errors.New("router, prober and store must be set")
+	}
+	if c.Ports == (PortRange{}) {
+		c.Ports = DefaultPorts
+	}
+	if c.Ports.From < 1 || c.Ports.To > 65535 || c.Ports.To < c.Ports.From {
+		return c, fmt.Errorf("ports %d to %d are no range", c.Ports.From, c.Ports.To)
+	}
+	fill(&c.Parallel, DefaultParallel)
+	fill(&c.Probes, DefaultProbes)
+	fill(&c.LookEvery, DefaultLookEvery)
+	fill(&c.LookLimit, DefaultLookLimit)
+	fill(&c.MaxGap, DefaultMaxGap)
+	if c.Host == nil {
+		c.Host = LocalHost{}
+	}
+	if c.Clock == nil {
+		c.Clock = System{}
+	}
+	if c.Random == nil {
+		c.Random = rand.Float64
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func fill[T int | time.Duration](v *T, otherwise T) {
+	if *v <= 0 {
+		*v = otherwise
+	}
 }
 
 // PortRange is a range of host ports, both ends included.
@@ -92,3 +143,200 @@ const (
 
 // DefaultPorts is the range host ports are chosen from.
 var DefaultPorts = PortRange{20000, 29999}
+
+// Agent drives one node's tenants. Its methods may be called from any
+// goroutine; Pass and Run run the loop, one of them at a time.
+type Agent struct {
+	hands
+	cfg     Config
+	clock   Clock
+	store   journal.Store
+	log     *slog.Logger
+	exec    *executor
+	looker  *looker
+	probes  *probes
+	inputs  *inputs
+	redact  *Redactor
+	metrics *metrics
+
+	nudge   chan struct{} // buffered 1: many reasons to take a turn, one turn
+	kick    chan struct{} // buffered 1: the prober has something new to wait for
+	shorts  chan struct{} // one in it for each short action under way
+	longs   chan struct{} // and for each long one
+	looping sync.Mutex    // held while the loop runs
+
+	mu      sync.Mutex // guards everything below
+	engine  *Engine
+	broken  bool // the journal could not be written: read it again first
+	running map[string]*running
+	looking bool
+	fullDue time.Time // next full look
+	last    time.Time // last now handed out
+	turned  time.Time // now of the last turn
+	acted   int       // actions carried out since New
+	plan    *plans.Plan
+	planAt  time.Time // when plan was set
+	source  SourceState
+	changed chan struct{} // closed and made anew when a report changed
+	ears    map[*ear]bool
+}
+
+// SourceState says how the plan repository is.
+type SourceState struct {
+	// Since is when the repository could first not be read; zero: it can.
+	Since   time.Time         `json:"since,omitzero"`
+	Problem *observed.Problem `json:"problem,omitempty"`
+}
+
+// New returns an agent on what the journal remembers. It does nothing yet.
+func New(c Config) (*Agent, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("configure agent: %w", err)
+	}
+	h, err := newHands(c)
+	if err != nil {
+		return nil, fmt.Errorf("configure agent: %w", err)
+	}
+	c.DefaultRuntime, c.DefaultStorage = h.defaultRuntime, h.defaultStorage
+	a := &Agent{
+		hands: h, cfg: c, clock: c.Clock, store: c.Store, log: c.Log, redact: &Redactor{},
+		nudge: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		shorts: make(chan struct{}, c.Parallel), longs: make(chan struct{}, c.Parallel),
+		running: map[string]*running{}, changed: make(chan struct{}), ears: map[*ear]bool{},
+	}
+	a.inputs = newInputs(c.Dir, c.Host, a.redact)
+	if err := a.inputs.feed(); err != nil {
+		return nil, fmt.Errorf("read kept inputs: %w", err)
+	}
+	a.probes = newProbes(c.Prober, a.redact)
+	a.exec = &executor{hands: h, host: c.Host, inputs: a.inputs, redact: a.redact, now: a.now, progress: c.Progress}
+	a.looker = &looker{hands: h, inputs: a.inputs, now: a.now, limit: c.LookLimit}
+	a.metrics = newMetrics(a)
+	a.last, err = journalledClock(c.Store)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.load()
+}
+
+// load makes the engine from the journal.
+func (a *Agent) load() error {
+	e := newEngine(a.cfg, a.probes, a.places)
+	interrupted, err := e.Load(a.store, a.nowLocked(), a.cfg.MaxGap)
+	if err != nil {
+		return fmt.Errorf("load agent: %w", err)
+	}
+	if interrupted > 0 {
+		a.log.Warn("actions interrupted", "count", interrupted)
+	}
+	if a.plan != nil {
+		e.SetPlan(a.plan, a.nowLocked())
+	}
+	a.engine, a.broken, a.fullDue = e, false, time.Time{}
+	return nil
+}
+
+// now is the agent's clock: it never goes backwards, over a restart either.
+func (a *Agent) now() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.nowLocked()
+}
+
+func (a *Agent) nowLocked() time.Time {
+	if t := a.clock.Now().UTC(); t.After(a.last) {
+		a.last = t
+	}
+	return a.last
+}
+
+// SetPlan sets what is wanted: the accepted plan of a commit. Setting an equal
+// one changes nothing. It ends a source problem.
+func (a *Agent) SetPlan(p *plans.Plan) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.nowLocked()
+	a.source = SourceState{}
+	if a.plan == p {
+		return
+	}
+	commit := a.plan == nil || a.plan.Commit != p.Commit
+	a.plan, a.planAt = p, now
+	for _, tenant := range a.engine.SetPlan(p, now) {
+		if r := a.running[tenant]; r != nil && r.verb == reconcile.Pull {
+			r.cancel(errNotWanted)
+		}
+	}
+	if commit {
+		a.engine.accept(p, now)
+	}
+	a.Nudge()
+}
+
+// SetSourceProblem says that the plan repository cannot be read since then. The
+// agent goes on with the last plan it was given. A nil problem ends it.
+func (a *Agent) SetSourceProblem(since time.Time, problem *observed.Problem) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if problem == nil {
+		a.source = SourceState{}
+		return
+	}
+	a.metrics.source.Inc()
+	if a.source.Problem == nil {
+		a.log.Warn("source unreadable", "since", since, "problem", problem.Error())
+		a.engine.note(reconcile.Event{Time: a.nowLocked(), Kind: "source.unreadable",
+			Text: fmt.Sprintf("the plan repository cannot be read since %s: %s; going on with the last accepted plan", since.UTC().Format(time.RFC3339), problem.Error())})
+		a.Nudge()
+	}
+	a.source = SourceState{Since: since, Problem: a.exec.clean(*problem)}
+}
+
+// Rollback is a person's word on this host: leave the plan's target and go back
+// to what was kept. The target is withheld until it changes.
+func (a *Agent) Rollback(tenant string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m := a.engine.members[tenant]
+	if m == nil {
+		return refused(fmt.Sprintf("no tenant %q", tenant), "reconcile status lists the tenants")
+	}
+	word := reconcile.GoBack
+	m.word = &word
+	a.engine.touch(m)
+	a.Nudge()
+	return nil
+}
+
+// Run drives the tenants until ctx ends, and returns its cause. If the journal
+// cannot be written it stops acting, and tries again with backoff.
+func (a *Agent) Run(ctx context.Context) error {
+	pause := time.Second
+	for {
+		begin := a.clock.Now()
+		err := a.loop(ctx, nil)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		a.log.Error("loop ended", "err", err, "again", pause)
+		if a.clock.Now().Sub(begin) > time.Minute {
+			pause = time.Second
+		}
+		t := a.clock.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		case <-t.C():
+		}
+		pause = min(2*pause, time.Minute)
+		a.mu.Lock()
+		err = a.load()
+		a.broken = err != nil
+		a.mu.Unlock()
+		if err != nil {
+			a.log.Error("journal unreadable", "err", err)
+		}
+	}
+}

@@ -1,6 +1,12 @@
 package agent
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/reconcile/journal"
+)
 
 // Clock tells the time and wakes the loop. The system's is the default; a test
 // under testing/synctest uses it as well.
@@ -29,3 +35,17 @@ type timer struct{ *time.Timer }
 
 func (t timer) C() <-chan time.Time { return t.Timer.C }
 func (t timer) Stop()               { t.Timer.Stop() }
+
+// journalledClock is the now of the last turn that was written down; zero in a
+// new journal.
+func journalledClock(store journal.Store) (time.Time, error) {
+	var at time.Time
+	raw, err := store.Get(journal.Meta, metaClock)
+	if err == nil && raw != nil {
+		err = json.Unmarshal(raw, &at)
+	}
+	if err != nil {
+		return at, fmt.Errorf("read clock: %w", err)
+	}
+	return at, nil
+}

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// leastSpace is what a volume's storage must have free before an upgrade.
+const leastSpace = 64 << 20
+
+// checks makes the preflight table. Every line is tried, so that a person sees
+// all that is missing at once.
+func (x *executor) checks(ctx context.Context, a reconcile.Action) []observed.Check {
+	subject := a.Generation
+	if subject == "" {
+		subject = a.Digest
+	}
+	out := make([]observed.Check, 0, len(a.Checks))
+	for _, c := range a.Checks {
+		line := observed.Check{ID: c.ID, For: subject}
+		text, err := x.check(ctx, a.Tenant, c)
+		line.At, line.OK = x.now(), err == nil
+		line.Text = x.redact.Text(text)
+		if err != nil {
+			line.Problem = x.clean(*observed.Wrap("check", c.ID, observed.ClassOf(err), err, ""))
+			line.Text = line.Problem.Text
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+func (x *executor) check(ctx context.Context, tenant string, c reconcile.CheckOrder) (string, error) {
+	switch c.Kind {
+	case "image", "present":
+		return x.checkImage(ctx, tenant, c.Image)
+	case "port":
+		return x.checkPort(ctx, c)
+	case "hostFile":
+		return x.checkFile(c.File)
+	case "traits":
+		return x.checkTraits(tenant, c)
+	case "volume":
+		return x.checkVolume(c)
+	case "space":
+		return x.checkSpace(ctx, c)
+	}
+	return "", refused(fmt.Sprintf("unknown check %q", c.Kind), "run a reconcile whose agent knows it")
+}
+
+func refused(text, hint string) error {
+	return &observed.Problem{Class: observed.Refused, Text: text, Hint: hint}
+}
+
+func (x *executor) checkImage(ctx context.Context, tenant, image string) (string, error) {
+	rt, err := x.runtime(tenant)
+	if err != nil {
+		return "", refused(err.Error(), "name a runtime this host has")
+	}
+	ok, err := rt.Present(ctx, image)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", refused("image "+image+" is not on this host", "it is pulled before the check; see the pull's own problem")
+	}
+	return "image is on the host", nil
+}
+
+func (x *executor) checkPort(ctx context.Context, c reconcile.CheckOrder) (string, error) {
+	owner := x.host.PortOwner(c.Port)
+	if owner == "" {
+		return fmt.Sprintf("port %d is free", c.Port), nil
+	}
+	// The port of an instance that already runs there is taken, and rightly.
+	if rt, e := x.runtimeOf(c.Key); e == nil && (c.Key != plans.Key{}) && rt.Listens(ctx, c.Key, c.Port) == nil {
+		return fmt.Sprintf("port %d is this instance's", c.Port), nil
+	}
+	return "", refused(fmt.Sprintf("port %d is in use by %s", c.Port, owner), "stop what uses it, or fix another port under slots.SLOT.ports")
+}
+
+func (x *executor) checkFile(path string) (string, error) {
+	content, err := x.inputs.read(path)
+	if err != nil {
+		return "", refused(err.Error(), "put the file there, readable for reconcile")
+	}
+	digest, err := x.inputs.digest(content)
+	if err != nil {
+		return "", err
+	}
+	return "readable, " + digest, nil
+}
+
+func (x *executor) checkTraits(tenant string, c reconcile.CheckOrder) (string, error) {
+	name := x.runtimeName(tenant)
+	rt, err := x.runtime(tenant)
+	if err != nil {
+		return "", refused(err.Error(), "name a runtime this host has")
+	}
+	if c.Service == nil {
+		return "", nil
+	}
+	if no := Unsupported(*c.Service, rt.Traits()); len(no) > 0 {
+		return "", refused(fmt.Sprintf("runtime %s cannot honour %s", name, strings.Join(no, ", ")),
+			"remove these fields, or choose a runtime that can")
+	}
+	return "runtime " + name + " honours every field", nil
+}
+
+func (x *executor) checkVolume(c reconcile.CheckOrder) (string, error) {
+	var v plans.Volume
+	if c.Spec != nil {
+		v = *c.Spec
+	}
+	st, err := x.storage(v)
+	if err != nil {
+		return "", refused(err.Error(), "name a volume driver this host has")
+	}
+	t := st.Traits()
+	if v.OnUpgrade == plans.Clone && v.Writes != plans.Quiesce && !t.PointInTime {
+		return "", refused(fmt.Sprintf("volume %s: driver %s has no point-in-time snapshot, a copy under writes is torn", c.Volume, t.Name),
+			"say `writes: quiesce`, or use a driver with snapshots")
+	}
+	return "driver " + t.Name, nil
+}
+
+func (x *executor) checkSpace(ctx context.Context, c reconcile.CheckOrder) (string, error) {
+	var v plans.Volume
+	if c.Spec != nil {
+		v = *c.Spec
+	}
+	st, err := x.storage(v)
+	if err != nil {
+		return "", refused(err.Error(), "name a volume driver this host has")
+	}
+	free, err := st.Free(ctx, v)
+	if err != nil {
+		return "", err
+	}
+	if free < leastSpace {
+		return "", &observed.Problem{Class: observed.Environment,
+			Text: fmt.Sprintf("%d MiB free for volume %s, at least %d needed", free>>20, c.Volume, leastSpace>>20),
+			Hint: "free some space; reconcile tries again by itself"}
+	}
+	return fmt.Sprintf("%d MiB free", free>>20), nil
+}

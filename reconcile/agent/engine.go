@@ -1,0 +1,431 @@
+package agent
+
+import (
+	"container/heap"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/journal"
+)
+
+// Engine owns the memory of every tenant and decides when each steps. It has no
+// goroutine, clock, disk or network; it is driven by one caller at a time:
+//
+//	req := Stale()      what must be looked at
+//	Saw(sight)          what was seen
+//	turn := Turn(now)   steps whoever may step; commit turn.Tx, then act
+//	Done(...)           what became of a tenant's actions
+//	Next()              when to call Turn again though nothing came in
+//
+// A tenant steps only on facts looked at after the last thing that concerned
+// it, and never while actions of it are under way. Cost per call is in what
+// changed, not in the number of tenants.
+type Engine struct {
+	owner   drivers.Owner
+	specs   *specs
+	ports   *ports
+	probes  *probes
+	log     *slog.Logger
+	rollout rollout
+	// places is told which runtime a tenant's plan asks for; may be nil.
+	places *places
+	spread func() float64
+
+	env     reconcile.Env
+	plan    *plans.Plan
+	answers map[string]string
+
+	members map[string]*member
+	stale   map[*member]bool // need a look, then a step
+	ready   map[*member]bool // looked at, to be stepped in the next turn
+	wakes   wakeHeap
+	stamp   uint64 // counts news; a look counts for news up to its stamp
+	started bool   // a full look has been taken in
+	fresh   bool   // the journal was empty when opened
+	// controller is the id last seen beside the route table.
+	controller string
+	looked     time.Time // when the last full look began
+	inFlight   int       // tenants with actions under way
+
+	open    map[*member]bool // a pass waits for them
+	blocked map[*member]bool // they wait for a person
+
+	pending journal.Tx // for the next turn: ended actions, forgotten tenants
+	urgent  bool       // pending does not wait for a step
+	moved   map[string]bool
+}
+
+// member is one tenant.
+type member struct {
+	name    string
+	want    *plans.Tenant
+	target  plans.Target
+	rec     reconcile.Record
+	report  reconcile.Report
+	facts   observed.Tenant
+	permit  reconcile.Permit
+	results []reconcile.Result
+	word    *reconcile.Local // a person's word on this host, until it is heard
+	flight  []reconcile.Action
+	wake    time.Time
+	index   int    // in wakes; -1: none
+	news    uint64 // stamp of the last thing that concerned it
+	seen    uint64 // stamp of the last look
+	stored  bool   // its record is in the journal
+	gone    bool   // forgotten
+}
+
+func (m *member) busy() bool { return len(m.flight) > 0 }
+
+// work is what one tenant's turn wants done, in order.
+type work struct {
+	tenant  string
+	actions []reconcile.Action
+}
+
+// turn is the outcome of one turn: Tx is committed before anything of work is
+// begun. If the commit fails, the engine is stale and is made again.
+type turn struct {
+	Tx      journal.Tx
+	Work    []work
+	Reports []string // tenants whose report changed
+	Stepped int
+}
+
+func newEngine(c Config, p *probes, places *places) *Engine {
+	e := &Engine{
+		owner: c.Owner, probes: p, log: c.Log, places: places, spread: c.Random,
+		plan: nil, answers: map[string]string{},
+		members: map[string]*member{}, stale: map[*member]bool{}, ready: map[*member]bool{},
+		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
+	}
+	e.specs = newSpecs(c.Store)
+	e.ports = newPorts(c.Owner.Fleet, c.Ports)
+	e.env = reconcile.Env{
+		Fleet: c.Owner.Fleet, Node: c.Owner.Node,
+		Port: e.ports.port, Core: e.specs.core, Service: e.specs.service,
+		PointInTime: func(driver string) bool {
+			if driver == "" {
+				driver = c.DefaultStorage
+			}
+			st, ok := c.Storages[driver]
+			return ok && st.Traits().PointInTime
+		},
+	}
+	return e
+}
+
+// get returns the member of that name, made if need be.
+func (e *Engine) get(name string) *member {
+	m := e.members[name]
+	if m == nil {
+		m = &member{name: name, index: -1}
+		e.members[name] = m
+	}
+	return m
+}
+
+// touch notes news about m: it is looked at and stepped again.
+func (e *Engine) touch(m *member) {
+	e.stamp++
+	m.news = e.stamp
+	delete(e.ready, m)
+	if !m.busy() {
+		e.stale[m] = true
+	}
+}
+
+// Touch says that a tenant may have moved, if it is one of ours.
+func (e *Engine) Touch(name string) {
+	if m := e.members[name]; m != nil {
+		e.touch(m)
+	}
+}
+
+// SetPlan sets what is wanted. Tenants whose part did not change are left alone.
+// It returns the tenants with actions under way that are no longer wanted.
+func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
+	e.plan = p
+	e.env.Commit = p.Commit
+	answers := map[string]string{}
+	for _, d := range p.Decisions {
+		answers[d.Question] = d.Answer
+	}
+	changedAnswers := !maps.Equal(answers, e.answers)
+	e.answers = answers
+	named := make(map[string]bool, len(p.Tenants))
+	for i := range p.Tenants {
+		t := &p.Tenants[i]
+		named[t.Name] = true
+		m := e.get(t.Name)
+		if m.want != nil && reflect.DeepEqual(m.want, t) {
+			m.want = t // the old plan is let go
+			continue
+		}
+		target := t.Target()
+		if m.busy() && target != m.target {
+			unwanted = append(unwanted, m.name)
+		}
+		m.want, m.target = t, target
+		if e.places != nil {
+			e.places.want(t.Name, t.Runtime)
+		}
+		e.touch(m)
+	}
+	for name, m := range e.members {
+		if !named[name] && m.want != nil {
+			m.want, m.target = nil, plans.Target{}
+			e.touch(m)
+		} else if changedAnswers && m.report.Question != nil {
+			e.touch(m)
+		}
+	}
+	e.rollout.plan(p, now)
+	slices.Sort(unwanted)
+	return unwanted
+}
+
+// accept writes down which commit's plan is in force.
+func (e *Engine) accept(p *plans.Plan, now time.Time) {
+	if err := e.pending.Put(journal.Meta, metaCommit, accepted{Commit: p.Commit, At: now}); err != nil {
+		e.log.Error("commit not written down", "err", err)
+	}
+	e.note(reconcile.Event{Time: now, Kind: "plan.accepted",
+		Text:   fmt.Sprintf("commit %s is in force: %d tenants", orWorktree(p.Commit), len(p.Tenants)),
+		Fields: map[string]string{"commit": p.Commit}})
+}
+
+func orWorktree(commit string) string {
+	if commit == "" {
+		return "(working tree)"
+	}
+	return commit
+}
+
+// accepted is the commit whose plan is in force, and since when.
+type accepted struct {
+	Commit string    `json:"commit"`
+	At     time.Time `json:"at"`
+}
+
+// note adds an event of the agent's own to the next turn.
+func (e *Engine) note(ev reconcile.Event) {
+	e.pending.Events = append(e.pending.Events, ev)
+	e.urgent = true
+}
+
+// Stale returns what must be looked at before the next steps, or false if
+// nothing must. The first look is at everything.
+func (e *Engine) Stale() (lookRequest, bool) {
+	if !e.started {
+		return e.Everything(), true
+	}
+	if len(e.stale) == 0 {
+		return lookRequest{}, false
+	}
+	// Looking at a third of all one by one costs more than one look at all.
+	if len(e.stale) > 32 && len(e.stale) > len(e.members)/3 {
+		return e.Everything(), true
+	}
+	req := lookRequest{stamp: e.stamp, names: make([]string, 0, len(e.stale))}
+	for m := range e.stale {
+		req.names = append(req.names, m.name)
+		req.addFiles(m)
+	}
+	slices.Sort(req.names)
+	return req, true
+}
+
+// Everything returns the request for a full look.
+func (e *Engine) Everything() lookRequest {
+	req := lookRequest{stamp: e.stamp}
+	for _, m := range e.members {
+		req.addFiles(m)
+	}
+	return req
+}
+
+func (r *lookRequest) addFiles(m *member) {
+	if m.want == nil {
+		return
+	}
+	var files []string
+	for _, services := range []map[string]plans.Service{m.want.Core.Services, m.want.Aside} {
+		for _, s := range services {
+			for _, f := range s.EnvFrom {
+				files = append(files, f.File)
+			}
+		}
+	}
+	if len(files) == 0 {
+		return
+	}
+	if r.files == nil {
+		r.files = map[string][]string{}
+	}
+	slices.Sort(files)
+	r.files[m.name] = slices.Compact(files)
+}
+
+// Saw takes in a look. Tenants without news of their own are stepped only if
+// something about them changed.
+func (e *Engine) Saw(s *sight) {
+	if s.routerErr == nil {
+		e.controller = s.controller
+	}
+	if s.names != nil {
+		for _, name := range s.names {
+			if m := e.members[name]; m != nil {
+				e.saw(m, s)
+			}
+		}
+		return
+	}
+	for _, name := range s.tenants() {
+		e.get(name)
+	}
+	e.looked = s.at
+	if !e.started {
+		e.started = true
+		e.first(s)
+	}
+	for _, m := range e.members {
+		e.saw(m, s)
+	}
+}
+
+// first settles, on the first full look, whose host this is.
+func (e *Engine) first(s *sight) {
+	if e.fresh && len(s.tenants()) > 0 {
+		e.env.Empty = true
+	}
+	if s.controller != "" && s.controller != e.owner.Controller {
+		e.env.OtherController = s.controller
+	}
+}
+
+func (e *Engine) saw(m *member, s *sight) {
+	before := m.facts
+	m.facts = s.merge(before, m.name, e.runtimeName(m))
+	m.facts.Preflight = before.Preflight
+	e.follow(m, before.Instances, s.at)
+	m.seen = max(m.seen, s.stamp)
+	if m.busy() || m.seen < m.news {
+		return // looked at before the last thing that concerned it
+	}
+	if e.stale[m] || moved(&before, &m.facts) {
+		delete(e.stale, m)
+		e.ready[m] = true
+	}
+}
+
+func (e *Engine) runtimeName(m *member) string {
+	if m.want != nil {
+		return m.want.Runtime
+	}
+	return ""
+}
+
+// follow keeps the probes of m's running instances, and brings their answers in.
+func (e *Engine) follow(m *member, before []observed.Instance, now time.Time) {
+	for i := range before {
+		if !slices.ContainsFunc(m.facts.Instances, func(in observed.Instance) bool {
+			return in.ID == before[i].ID && in.Phase == observed.Running
+		}) {
+			e.probes.forget(before[i].ID)
+		}
+	}
+	for i := range m.facts.Instances {
+		in := &m.facts.Instances[i]
+		if in.Phase != observed.Running || in.Job {
+			continue
+		}
+		e.specs.of(m)
+		spec, ok := e.specs.service(in.Digest)
+		switch {
+		case !ok:
+			in.Health = observed.Health{Err: &observed.Problem{Op: "probe", Ref: in.Key.String(),
+				Class: observed.Environment, Text: "the spec it was made from is not stored"}}
+		case spec.Health == nil:
+			// Nothing to ask: that it runs is its proof.
+			in.Health = observed.Health{Verdict: observed.Healthy, Since: in.Started, At: now}
+		default:
+			h := spec.Health.Effective()
+			spread := time.Duration(0)
+			if now.Sub(in.Started) > h.Interval.Std() {
+				spread = time.Duration(e.spread() * float64(h.Interval))
+			}
+			in.Health = e.probes.watch(in, h, now, spread)
+		}
+	}
+}
+
+// wakeAt sets when m steps again by itself.
+func (e *Engine) wakeAt(m *member, at time.Time) {
+	m.wake = at
+	switch {
+	case at.IsZero() && m.index >= 0:
+		heap.Remove(&e.wakes, m.index)
+	case at.IsZero():
+	case m.index >= 0:
+		heap.Fix(&e.wakes, m.index)
+	default:
+		heap.Push(&e.wakes, m)
+	}
+}
+
+// Due marks the tenants whose time has come: they are looked at, then stepped.
+func (e *Engine) Due(now time.Time) {
+	for len(e.wakes) > 0 && !e.wakes[0].wake.After(now) {
+		m := heap.Pop(&e.wakes).(*member)
+		m.wake = time.Time{}
+		e.touch(m)
+	}
+}
+
+// Next returns when a tenant is due by itself; zero: none is.
+func (e *Engine) Next() time.Time {
+	if len(e.wakes) == 0 {
+		return time.Time{}
+	}
+	return e.wakes[0].wake
+}
+
+// Idle says that nothing waits for a look or a step and nothing is under way.
+func (e *Engine) Idle() bool {
+	return e.started && len(e.stale) == 0 && len(e.ready) == 0 && !e.urgent && e.inFlight == 0
+}
+
+// Settled says that nothing is left for a pass to wait for.
+func (e *Engine) Settled() bool { return e.Idle() && len(e.open) == 0 }
+
+// wakeHeap orders members by their wake.
+type wakeHeap []*member
+
+func (h wakeHeap) Len() int           { return len(h) }
+func (h wakeHeap) Less(i, j int) bool { return h[i].wake.Before(h[j].wake) }
+func (h wakeHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *wakeHeap) Push(x any) {
+	m := x.(*member)
+	m.index = len(*h)
+	*h = append(*h, m)
+}
+func (h *wakeHeap) Pop() any {
+	old := *h
+	m := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	m.index = -1
+	return m
+}

@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// tenants lists whoever something was seen of.
+func (s *sight) tenants() []string {
+	seen := map[string]bool{}
+	for name := range s.instances {
+		seen[name] = true
+	}
+	for name := range s.routes {
+		seen[name] = true
+	}
+	for name := range s.datasets {
+		seen[name] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// merge returns the facts of a tenant after the look. What could not be seen
+// stays as it was last seen, and is marked blind.
+func (s *sight) merge(before observed.Tenant, name, runtime string) observed.Tenant {
+	f := before
+	if err := s.blindTo(before, runtime); err != nil {
+		f.Runtime.Err = err
+	} else {
+		f.Runtime = observed.Sight{At: s.at}
+		f.Instances, f.Foreign = s.instances[name], s.foreign[name]
+	}
+	if s.routerErr != nil {
+		f.Router.Err = s.routerErr
+	} else {
+		f.Router = observed.Sight{At: s.at}
+		f.Route = s.routes[name]
+	}
+	if s.storageErr != nil {
+		f.Storage.Err = s.storageErr
+	} else {
+		f.Storage = observed.Sight{At: s.at}
+		f.Datasets = s.datasets[name]
+	}
+	if s.names != nil || s.inputs[name] != nil {
+		f.Inputs = s.inputs[name]
+	}
+	return f
+}
+
+// blindTo returns the problem of a runtime that may hold instances of the
+// tenant. With one of several down, what it holds cannot be told apart from
+// what is gone, so the whole tenant counts as not seen.
+func (s *sight) blindTo(before observed.Tenant, runtime string) *observed.Problem {
+	if err := s.runtimeErr[runtime]; err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.runtimeErr)) {
+		return s.runtimeErr[name]
+	}
+	return nil
+}
+
+// moved says whether facts changed in a way that a tenant at rest must hear of.
+// Counters, sizes and the time of the look do not matter to it.
+func moved(a, b *observed.Tenant) bool {
+	if a.Runtime.Blind() != b.Runtime.Blind() || a.Router.Blind() != b.Router.Blind() || a.Storage.Blind() != b.Storage.Blind() {
+		return true
+	}
+	if len(a.Instances) != len(b.Instances) || len(a.Datasets) != len(b.Datasets) {
+		return true
+	}
+	for i := range a.Instances {
+		x, y := a.Instances[i], b.Instances[i]
+		verdicts := x.Health.Verdict == y.Health.Verdict
+		x.Health, y.Health = observed.Health{}, observed.Health{}
+		if !verdicts || !reflect.DeepEqual(&x, &y) {
+			return true
+		}
+	}
+	for i := range a.Datasets {
+		x, y := a.Datasets[i], b.Datasets[i]
+		x.Bytes, x.Written, y.Bytes, y.Written = 0, 0, 0, 0
+		if !reflect.DeepEqual(&x, &y) {
+			return true
+		}
+	}
+	x, y := a.Route, b.Route
+	x.Slots, y.Slots, x.Waiting, y.Waiting = nil, nil, 0, 0
+	return !reflect.DeepEqual(&x, &y) || !slices.Equal(a.Foreign, b.Foreign) || !maps.Equal(a.Inputs, b.Inputs)
+}

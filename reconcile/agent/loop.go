@@ -1,0 +1,289 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// Why actions are cancelled.
+var (
+	errNotWanted = errors.New("the plan changed, this is no longer wanted")
+	errEnding    = errors.New("the agent is ending")
+	errLooping   = errors.New("the agent's loop is already running")
+)
+
+// running is a tenant's actions under way.
+type running struct {
+	verb   reconcile.Verb
+	cancel context.CancelCauseFunc
+}
+
+// loop runs turns until settled says so after one, ctx ends, or the journal
+// cannot be written. What is under way is cancelled and waited for before it
+// returns.
+func (a *Agent) loop(ctx context.Context, settled func() bool) error {
+	if !a.looping.TryLock() {
+		return errLooping
+	}
+	defer a.looping.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	var hands sync.WaitGroup
+	defer hands.Wait()
+	defer cancel(errEnding)
+	hands.Go(func() { a.probeLoop(ctx) })
+	for name, rt := range a.runtimes {
+		hands.Go(func() {
+			watch(ctx, rt, a.clock, a.hint, func(err error) { a.streamBroke(name, err) })
+		})
+	}
+	for {
+		next, err := a.turn(ctx, &hands)
+		if err != nil {
+			return err
+		}
+		if settled != nil && settled() {
+			return nil
+		}
+		if err := a.sleep(ctx, next); err != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits for a nudge, or until the time given (zero: for ever).
+func (a *Agent) sleep(ctx context.Context, until time.Time) error {
+	var at <-chan time.Time
+	if !until.IsZero() {
+		t := a.clock.NewTimer(until.Sub(a.now()))
+		defer t.Stop()
+		at = t.C()
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-a.nudge:
+	case <-at:
+	}
+	return nil
+}
+
+// turn is one round of the loop: start a look if one is needed, step, write
+// down, then act. It returns when the next is due by time alone.
+func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.nowLocked()
+	if a.gap(now) {
+		a.probes.reset()
+		a.fullDue = now
+	}
+	a.engine.Due(now)
+	a.startLook(ctx, now, hands)
+	t, err := a.engine.Turn(now)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("step: %w", err)
+	}
+	if !t.Tx.Empty() {
+		begin := a.clock.Now()
+		if err := a.store.Commit(t.Tx); err != nil {
+			return time.Time{}, fmt.Errorf("write journal: %w", err)
+		}
+		a.metrics.commit(a.clock.Now().Sub(begin))
+	}
+	a.tell(t)
+	for _, w := range t.Work {
+		a.start(ctx, w, hands)
+	}
+	next := a.engine.Next()
+	if next.IsZero() || a.fullDue.Before(next) {
+		next = a.fullDue
+	}
+	return next, nil
+}
+
+// gap says whether more time passed since the last turn than the loop sleeps
+// at most: the process was stopped, or the machine slept.
+func (a *Agent) gap(now time.Time) bool {
+	last := a.turned
+	a.turned = now
+	return !last.IsZero() && now.Sub(last) > a.cfg.LookEvery+a.cfg.LookEvery/5+a.cfg.MaxGap
+}
+
+// startLook begins a look if one is needed and none is under way: news that
+// come in meanwhile share the next one.
+func (a *Agent) startLook(ctx context.Context, now time.Time, hands *sync.WaitGroup) {
+	if a.looking {
+		return
+	}
+	req, need := a.engine.Stale()
+	if !now.Before(a.fullDue) {
+		req, need = a.engine.Everything(), true
+	}
+	if !need {
+		return
+	}
+	if req.names == nil {
+		every := a.cfg.LookEvery
+		a.fullDue = now.Add(every + time.Duration(a.cfg.Random()*float64(every)/5))
+	}
+	a.looking = true
+	hands.Go(func() {
+		begin := a.clock.Now()
+		s := a.looker.look(ctx, req)
+		a.metrics.look(req.names == nil, a.clock.Now().Sub(begin))
+		a.mu.Lock()
+		a.looking = false
+		a.engine.Saw(s)
+		a.mu.Unlock()
+		poke(a.kick)
+		a.Nudge()
+	})
+}
+
+// start carries out the actions of one tenant, one after the other; the first
+// that fails ends the list.
+func (a *Agent) start(ctx context.Context, w work, hands *sync.WaitGroup) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &running{cancel: cancel}
+	a.running[w.tenant] = r
+	hands.Go(func() {
+		defer cancel(nil)
+		var results []reconcile.Result
+		var checks []observed.Check
+		for _, action := range w.actions {
+			if err := a.acquire(ctx, action.Verb); err != nil {
+				break
+			}
+			a.mu.Lock()
+			r.verb = action.Verb
+			a.mu.Unlock()
+			out := a.exec.do(ctx, action)
+			a.release(action.Verb)
+			a.metrics.action(action.Verb, out.result)
+			a.logAction(action, out.result)
+			results = append(results, out.result)
+			checks = append(checks, out.checks...)
+			if out.result.Problem != nil || ctx.Err() != nil {
+				break
+			}
+		}
+		a.mu.Lock()
+		delete(a.running, w.tenant)
+		a.engine.Done(w.tenant, results, checks)
+		a.acted += len(results)
+		a.mu.Unlock()
+		a.Nudge()
+	})
+}
+
+// long says that an action may take minutes: such ones have their own limit,
+// so that they never keep a switch or a release waiting.
+func long(v reconcile.Verb) bool { return v == reconcile.Pull || v == reconcile.Clone }
+
+func (a *Agent) slots(v reconcile.Verb) chan struct{} {
+	if long(v) {
+		return a.longs
+	}
+	return a.shorts
+}
+
+func (a *Agent) acquire(ctx context.Context, v reconcile.Verb) error {
+	select {
+	case a.slots(v) <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (a *Agent) release(v reconcile.Verb) { <-a.slots(v) }
+
+func (a *Agent) logAction(action reconcile.Action, r reconcile.Result) {
+	if r.Problem == nil {
+		a.log.Info("action done", "tenant", action.Tenant, "action", action.ID, "took", r.Took)
+		return
+	}
+	a.log.Warn("action failed", "tenant", action.Tenant, "action", action.ID, "took", r.Took,
+		"class", r.Problem.Class, "problem", r.Problem.Error(), "hint", r.Problem.Hint)
+}
+
+// hint says that a runtime saw something of the tenant move.
+func (a *Agent) hint(tenant string) {
+	a.mu.Lock()
+	a.engine.Touch(tenant)
+	a.mu.Unlock()
+	a.Nudge()
+}
+
+// streamBroke asks for a full look: hints were missed.
+func (a *Agent) streamBroke(runtime string, err error) {
+	a.log.Warn("watch ended", "runtime", runtime, "err", err)
+	a.Refresh()
+}
+
+// Nudge makes the loop take a turn now. Many nudges are one turn.
+func (a *Agent) Nudge() { poke(a.nudge) }
+
+// Refresh makes the loop look at everything now.
+func (a *Agent) Refresh() {
+	a.mu.Lock()
+	a.fullDue = time.Time{}
+	a.mu.Unlock()
+	a.Nudge()
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// probeLoop asks whoever is due, so many at a time, until ctx ends.
+func (a *Agent) probeLoop(ctx context.Context) {
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	limit := make(chan struct{}, a.cfg.Probes)
+	for ctx.Err() == nil {
+		t := a.probes.take(a.now())
+		if t == nil {
+			a.probeSleep(ctx)
+			continue
+		}
+		select {
+		case limit <- struct{}{}:
+		case <-ctx.Done():
+			a.probes.putBack(t)
+			return
+		}
+		asked.Go(func() {
+			health, changed := a.probes.ask(ctx, t, a.now)
+			<-limit
+			poke(a.kick)
+			a.metrics.probe(health)
+			if changed && ctx.Err() == nil {
+				a.hint(t.key.Tenant)
+			}
+		})
+	}
+}
+
+func (a *Agent) probeSleep(ctx context.Context) {
+	var at <-chan time.Time
+	if next := a.probes.next(); !next.IsZero() {
+		t := a.clock.NewTimer(next.Sub(a.now()))
+		defer t.Stop()
+		at = t.C()
+	}
+	select {
+	case <-ctx.Done():
+	case <-a.kick:
+	case <-at:
+	}
+}

@@ -1,0 +1,177 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/journal"
+)
+
+// Outcome is what a pass came to.
+type Outcome struct {
+	Commit  string        `json:"commit"`
+	Actions int           `json:"actions"` // carried out
+	Took    time.Duration `json:"took"`
+	// Blocked are the tenants that wait for a person: heldBack, or with an
+	// open question.
+	Blocked []reconcile.Report `json:"blocked,omitempty"`
+	// Waiting are tenants not where the plan wants them for another reason.
+	Waiting []reconcile.Report `json:"waiting,omitempty"`
+	// Due is what happens later by itself, soonest first.
+	Due []Due `json:"due,omitempty"`
+}
+
+// Due is something that happens later by itself.
+type Due struct {
+	Tenant string    `json:"tenant"`
+	At     time.Time `json:"at"`
+	What   string    `json:"what"`
+}
+
+// outageLimit is how long a pass waits for something down that is nobody's
+// fault, before it returns and leaves it to the next one.
+const outageLimit = time.Minute
+
+// Pass looks and acts until every tenant the rollout permits is past its bake
+// and drained, or blocked. Beside Run it follows what Run does. The first Pass
+// of an agent looks at everything; a later one relies on hints and due times
+// and costs nothing if neither the plan nor the host moved: call Refresh before
+// it to look at everything again.
+func (a *Agent) Pass(ctx context.Context) (Outcome, error) {
+	begin, before := a.clock.Now(), a.actions()
+	err := a.loop(ctx, a.settled)
+	if err == errLooping {
+		err = a.follow(ctx)
+	}
+	out := a.outcome()
+	out.Took, out.Actions = a.clock.Now().Sub(begin), a.actions()-before
+	if err != nil {
+		return out, fmt.Errorf("pass: %w", err)
+	}
+	return out, nil
+}
+
+// follow waits until the running loop has nothing more to do.
+func (a *Agent) follow(ctx context.Context) error {
+	a.Nudge()
+	for {
+		a.mu.Lock()
+		changed := a.changed
+		a.mu.Unlock()
+		if a.settled() {
+			return nil
+		}
+		t := a.clock.NewTimer(time.Second)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		case <-changed:
+		case <-t.C():
+		}
+		t.Stop()
+	}
+}
+
+func (a *Agent) actions() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.acted
+}
+
+// settled says that a pass has nothing to wait for.
+func (a *Agent) settled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.looking || !a.nowLocked().Before(a.fullDue) || !a.engine.Idle() {
+		return false
+	}
+	for m := range a.engine.open {
+		if !stuck(&m.report, a.last) {
+			return false
+		}
+	}
+	return true
+}
+
+// stuck says that a tenant waits for something that is down, and has for long.
+func stuck(r *reconcile.Report, now time.Time) bool {
+	return r.Problem != nil && r.Problem.Class == observed.Environment && now.Sub(r.Since) > outageLimit
+}
+
+func (a *Agent) outcome() Outcome {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.engine
+	var out Outcome
+	if a.plan != nil {
+		out.Commit = a.plan.Commit
+	}
+	for m := range e.blocked {
+		out.Blocked = append(out.Blocked, m.report)
+	}
+	for m := range e.open {
+		out.Waiting = append(out.Waiting, m.report)
+	}
+	for _, m := range e.wakes {
+		out.Due = append(out.Due, Due{Tenant: m.name, At: m.wake, What: m.report.Next})
+	}
+	byName := func(x, y reconcile.Report) int { return cmp.Compare(x.Tenant, y.Tenant) }
+	slices.SortFunc(out.Blocked, byName)
+	slices.SortFunc(out.Waiting, byName)
+	slices.SortFunc(out.Due, func(x, y Due) int { return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Tenant, y.Tenant)) })
+	return out
+}
+
+// tell hands out what a turn that is now durable has to say.
+func (a *Agent) tell(t turn) {
+	for _, ev := range t.Tx.Events {
+		a.metrics.events.WithLabelValues(ev.Kind).Inc()
+		a.log.Info("event", "kind", ev.Kind, "tenant", ev.Tenant, "text", ev.Text)
+		if a.cfg.Events != nil {
+			a.cfg.Events(ev)
+		}
+		for l := range a.ears {
+			l.hear(ev)
+		}
+	}
+	if len(t.Reports) > 0 {
+		close(a.changed)
+		a.changed = make(chan struct{})
+	}
+}
+
+// ear is one subscriber to events. It never holds the loop up: what it does
+// not take in time it misses, and is told so by the closed channel.
+type ear struct{ ch chan reconcile.Event }
+
+func (l *ear) hear(e reconcile.Event) {
+	select {
+	case l.ch <- e:
+	default:
+	}
+}
+
+// Subscribe returns the events from now on, until ctx ends. A subscriber that
+// falls behind by more than 256 events misses some.
+func (a *Agent) Subscribe(ctx context.Context) <-chan reconcile.Event {
+	l := &ear{ch: make(chan reconcile.Event, 256)}
+	a.mu.Lock()
+	a.ears[l] = true
+	a.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.ears, l)
+		close(l.ch)
+	})
+	return l.ch
+}
+
+// Events returns what is logged, oldest first.
+func (a *Agent) Events(q journal.Query) ([]journal.Logged, error) { return a.store.Events(q) }

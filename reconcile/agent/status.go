@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// Status is the node at a glance. The first fields, and those of TenantStatus
+// down to Next, are fixed for scripts.
+type Status struct {
+	Commit  string         `json:"commit"`
+	Tenants []TenantStatus `json:"tenants"`
+
+	Fleet    string      `json:"fleet"`
+	Node     string      `json:"node"`
+	Now      time.Time   `json:"now"`
+	Accepted time.Time   `json:"accepted,omitzero"` // when the plan in force was
+	Source   SourceState `json:"source,omitzero"`
+	Looked   time.Time   `json:"looked,omitzero"` // last full look
+	// Controller is another controller's id found beside the route table.
+	Controller string `json:"otherController,omitempty"`
+}
+
+// TenantStatus is one tenant.
+type TenantStatus struct {
+	Name       string          `json:"name"`
+	State      reconcile.State `json:"state"`
+	ActiveSlot plans.Slot      `json:"activeSlot"`
+	Generation string          `json:"generation"`
+	Services   []ServiceStatus `json:"services"`
+	Since      time.Time       `json:"since"`
+	Why        string          `json:"why"`
+	Next       string          `json:"next"`
+
+	Reason   string              `json:"reason,omitempty"`
+	Phase    reconcile.Phase     `json:"phase,omitempty"`
+	Op       string              `json:"op,omitempty"`
+	Target   plans.Target        `json:"target,omitzero"`
+	Wake     time.Time           `json:"wake,omitzero"`
+	Kept     plans.Slot          `json:"kept,omitempty"`
+	Until    time.Time           `json:"keptUntil,omitzero"`
+	Question *reconcile.Question `json:"question,omitempty"`
+	Problem  *observed.Problem   `json:"problem,omitempty"`
+	Drift    []reconcile.Drift   `json:"drift,omitempty"`
+	Hosts    []string            `json:"hosts,omitempty"`
+}
+
+// ServiceStatus is one service in the slot that serves, and beside it.
+type ServiceStatus struct {
+	Name    string `json:"name"`
+	Image   string `json:"image"`
+	Running bool   `json:"running"`
+	Healthy bool   `json:"healthy"`
+
+	Slot     plans.Slot `json:"slot"`
+	Text     string     `json:"text,omitempty"` // last probe answer
+	Restarts int        `json:"restarts,omitempty"`
+	Since    time.Time  `json:"since,omitzero"`
+}
+
+// Status returns the node at a glance, of one tenant if a name is given.
+func (a *Agent) Status(tenant ...string) Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.engine
+	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.nowLocked(), Accepted: a.planAt,
+		Source: a.source, Looked: e.looked, Controller: e.env.OtherController, Tenants: []TenantStatus{}}
+	if a.plan != nil {
+		s.Commit = a.plan.Commit
+	}
+	for _, name := range sortedKeys(e.members, cmp.Compare[string]) {
+		if len(tenant) == 0 || slices.Contains(tenant, name) {
+			s.Tenants = append(s.Tenants, e.status(e.members[name]))
+		}
+	}
+	return s
+}
+
+func (e *Engine) status(m *member) TenantStatus {
+	e.refresh(m)
+	r := &m.report
+	t := TenantStatus{Name: m.name, State: r.State, ActiveSlot: r.Active, Generation: r.Generation,
+		Services: []ServiceStatus{}, Since: r.Since, Why: r.Why, Next: r.Next, Reason: r.Reason,
+		Phase: r.Phase, Target: r.Target, Wake: m.wake, Kept: r.Kept, Until: r.KeptUntil,
+		Question: r.Question, Problem: r.Problem, Drift: r.Drift}
+	if r.State == "" {
+		t.State, t.Why = reconcile.Unknown, "not looked at yet"
+	}
+	if r.Op != reconcile.Keep && r.Op != 0 {
+		t.Op = string(r.Op)
+	}
+	for i := range m.facts.Instances {
+		in := &m.facts.Instances[i]
+		if in.Job || in.Slot != plans.Shared && in.Slot != r.Active {
+			continue
+		}
+		t.Services = append(t.Services, ServiceStatus{Name: in.Service, Image: in.Image, Slot: in.Slot,
+			Running: in.Phase == observed.Running, Healthy: in.Health.Verdict == observed.Healthy && in.Phase == observed.Running,
+			Text: in.Health.Last, Restarts: in.Restarts, Since: in.Started})
+	}
+	for _, route := range m.facts.Route.Entry.Routes {
+		t.Hosts = append(t.Hosts, route.Host)
+	}
+	return t
+}
+
+// census counts tenants by state, for the metrics.
+func (a *Agent) census() (states map[reconcile.State]int, accepted time.Time, sourceDown bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	states = map[reconcile.State]int{}
+	for _, m := range a.engine.members {
+		states[cmp.Or(m.report.State, reconcile.Unknown)]++
+	}
+	return states, a.planAt, a.source.Problem != nil
+}
+
+// TenantDrift is how a tenant's host moved without the plan.
+type TenantDrift struct {
+	Tenant string            `json:"tenant"`
+	Drift  []reconcile.Drift `json:"drift"`
+}
+
+// Drift returns the tenants that drifted.
+func (a *Agent) Drift() []TenantDrift {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := []TenantDrift{}
+	for _, name := range sortedKeys(a.engine.members, cmp.Compare[string]) {
+		if d := a.engine.members[name].report.Drift; len(d) > 0 {
+			out = append(out, TenantDrift{name, d})
+		}
+	}
+	return out
+}
+
+// Explanation is all that is known of why a tenant is as it is.
+type Explanation struct {
+	Status TenantStatus     `json:"status"`
+	Report reconcile.Report `json:"report"`
+	Permit reconcile.Permit `json:"permit"`
+	Facts  observed.Tenant  `json:"facts"`
+	Record reconcile.Record `json:"record"`
+	Want   *plans.Tenant    `json:"want,omitempty"`
+	// Doing are the actions under way.
+	Doing []reconcile.Action `json:"doing,omitempty"`
+	// Log is the last output of its instances that are not well, by instance.
+	Log map[string]string `json:"log,omitempty"`
+}
+
+// Explain returns all that is known of a tenant.
+func (a *Agent) Explain(tenant string) (Explanation, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m := a.engine.members[tenant]
+	if m == nil {
+		return Explanation{}, refused(fmt.Sprintf("no tenant %q", tenant), "reconcile status lists the tenants")
+	}
+	return Explanation{Status: a.engine.status(m), Report: m.report, Permit: m.permit, Facts: m.facts,
+		Record: m.rec, Want: m.want, Doing: m.flight}, nil
+}

@@ -1,0 +1,318 @@
+package agent
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/journal"
+)
+
+// Keys of the journal's meta bucket.
+const (
+	metaClock  = "clock"  // now of the last turn
+	metaPorts  = "ports"  // the ledger of host ports
+	metaCommit = "commit" // last accepted commit
+	metaAdopt  = "adopt"  // the journal was empty beside owned objects, and nobody said adopt
+)
+
+// stepRounds bounds how often one turn goes over new permits. More of them wait
+// for the next turn, so that a turn always ends.
+const stepRounds = 4
+
+// Turn steps every tenant that may step and gathers what is to be written down
+// and done.
+func (e *Engine) Turn(now time.Time) (turn, error) {
+	var t turn
+	e.Due(now)
+	if len(e.ready) == 0 && !e.urgent && !e.rollout.pending() {
+		return t, nil // ended actions are written down with the step they lead to
+	}
+	t.Tx, e.pending, e.urgent = e.pending, journal.Tx{}, false
+	for range stepRounds {
+		list := e.taken()
+		for _, m := range list {
+			if err := e.step(m, now, &t); err != nil {
+				return t, err
+			}
+		}
+		t.Stepped += len(list)
+		for _, name := range e.rollout.decide() {
+			if m := e.members[name]; m != nil && e.permit(m) {
+				e.again(m)
+				e.weigh(m)
+			}
+		}
+		if len(e.ready) == 0 {
+			break
+		}
+	}
+	slices.SortFunc(t.Work, func(a, b work) int { return cmp.Compare(a.tenant, b.tenant) })
+	t.Reports = sortedKeys(e.moved, cmp.Compare[string])
+	clear(e.moved)
+	if err := e.ports.save(&t.Tx); err != nil {
+		return t, err
+	}
+	if !t.Tx.Empty() {
+		if err := t.Tx.Put(journal.Meta, metaClock, now); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
+
+// taken empties the set of those ready to step, in order of name.
+func (e *Engine) taken() []*member {
+	list := make([]*member, 0, len(e.ready))
+	for m := range e.ready {
+		list = append(list, m)
+	}
+	clear(e.ready)
+	slices.SortFunc(list, func(a, b *member) int { return cmp.Compare(a.name, b.name) })
+	return list
+}
+
+// again lets a tenant whose permit changed step on the facts it has, if they
+// still count.
+func (e *Engine) again(m *member) {
+	switch {
+	case m.busy():
+	case m.seen >= m.news && !e.stale[m]:
+		e.ready[m] = true
+	default:
+		e.stale[m] = true
+	}
+}
+
+func (e *Engine) permit(m *member) bool {
+	p := e.rollout.permit(m)
+	if p == m.permit {
+		return false
+	}
+	m.permit = p
+	return true
+}
+
+// step asks the core about one tenant and books the answer.
+func (e *Engine) step(m *member, now time.Time, t *turn) error {
+	e.refresh(m)
+	e.specs.of(m)
+	in := reconcile.Input{
+		Name: m.name, Want: m.want, Permit: m.permit, Facts: &m.facts,
+		Results: m.results, Answers: e.answers, Now: now, Env: &e.env,
+	}
+	if m.word != nil {
+		in.Local = *m.word
+	}
+	decision, rec := reconcile.Step(in, m.rec)
+	m.results, m.word = nil, nil
+	if err := e.specs.name(&t.Tx, m.report.Specs, decision.Report.Specs); err != nil {
+		// A spec that cannot be found cannot be kept; the core says so itself
+		// by what it reports, and nothing of it is on this host any more.
+		e.log.Warn("spec not found", "tenant", m.name, "err", err)
+	}
+	if err := e.remember(m, rec, t); err != nil {
+		return err
+	}
+	e.retell(m, decision.Report)
+	t.Tx.Events = append(t.Tx.Events, decision.Events...)
+	if len(decision.Actions) > 0 {
+		m.flight = decision.Actions
+		e.inFlight++
+		delete(e.ready, m)
+		t.Work = append(t.Work, work{m.name, decision.Actions})
+		for _, a := range decision.Actions {
+			if err := t.Tx.Put(journal.Inflight, a.ID, inflight{Tenant: a.Tenant, Verb: a.Verb, Target: Target(a), At: now}); err != nil {
+				return err
+			}
+		}
+	}
+	wake := decision.Wake
+	if !wake.IsZero() && !wake.After(now) && len(decision.Actions) == 0 {
+		// A step that asks for another at once, with nothing done between,
+		// would spin.
+		wake = now.Add(time.Second)
+	}
+	e.wakeAt(m, wake)
+	return nil
+}
+
+// inflight is what the journal keeps of an action under way. After a crash it
+// tells a person what may have happened; nothing is decided from it.
+type inflight struct {
+	Tenant string         `json:"tenant"`
+	Verb   reconcile.Verb `json:"verb"`
+	Target string         `json:"target"`
+	At     time.Time      `json:"at"`
+}
+
+// refresh brings the latest probe answers into the facts.
+func (e *Engine) refresh(m *member) {
+	for i := range m.facts.Instances {
+		if h, ok := e.probes.health(m.facts.Instances[i].ID); ok {
+			m.facts.Instances[i].Health = h
+		}
+	}
+}
+
+// remember keeps the record, and writes it if more than its clock changed.
+func (e *Engine) remember(m *member, rec reconcile.Record, t *turn) error {
+	before := m.rec
+	before.Clock = rec.Clock
+	same := reflect.DeepEqual(&before, &rec)
+	m.rec = rec
+	if same && m.stored {
+		return nil
+	}
+	if m.want == nil && same && len(m.facts.Instances) == 0 && len(m.facts.Datasets) == 0 && reflect.DeepEqual(rec, reconcile.Record{Clock: rec.Clock}) {
+		return nil // a passer-by: not in the plan, nothing there, nothing known
+	}
+	m.stored = true
+	return t.Tx.Put(journal.Tenants, m.name, rec)
+}
+
+// retell takes in a report, and tells the rollout.
+func (e *Engine) retell(m *member, r reconcile.Report) {
+	if reflect.DeepEqual(&m.report, &r) {
+		return
+	}
+	m.report = r
+	e.moved[m.name] = true
+	e.rollout.heard(m)
+	e.weigh(m)
+}
+
+// weigh books whether a pass has to wait for m, and whether m waits for somebody.
+func (e *Engine) weigh(m *member) {
+	r := &m.report
+	blocked := r.State == reconcile.HeldBack || r.Question != nil
+	set(e.blocked, m, blocked)
+	atRest := r.Done || r.State == reconcile.HeldBack || r.State == reconcile.Held
+	set(e.open, m, !m.gone && !atRest && (r.InMotion || m.permit.Go && r.State == reconcile.Progressing))
+}
+
+func set(s map[*member]bool, m *member, in bool) {
+	if in {
+		s[m] = true
+	} else {
+		delete(s, m)
+	}
+}
+
+// Done takes in what became of a tenant's actions. Those not tried have no
+// result. The tenant is looked at before it steps again.
+func (e *Engine) Done(tenant string, results []reconcile.Result, checks []observed.Check) {
+	m := e.members[tenant]
+	if m == nil || !m.busy() {
+		return
+	}
+	for _, a := range m.flight {
+		e.pending.Delete(journal.Inflight, a.ID)
+	}
+	m.flight = nil
+	e.inFlight--
+	m.results = append(m.results, results...)
+	m.facts.Preflight = mergeChecks(m.facts.Preflight, checks)
+	for _, r := range results {
+		if r.Verb == reconcile.Forget && r.Problem == nil {
+			e.forget(m)
+			return
+		}
+	}
+	e.touch(m)
+}
+
+// mergeChecks replaces the lines that were made again. Checks of another
+// generation than the last one made are of no use any more.
+func mergeChecks(old, fresh []observed.Check) []observed.Check {
+	if len(fresh) == 0 {
+		return old
+	}
+	out := slices.Clone(fresh)
+	for _, o := range old {
+		if o.For == fresh[0].For && !slices.ContainsFunc(fresh, func(c observed.Check) bool { return c.ID == o.ID }) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// forget drops the memory of a tenant that is gone from the host.
+func (e *Engine) forget(m *member) {
+	e.specs.of(m)
+	// What it names was stored before, so nothing has to be found.
+	_ = e.specs.name(&e.pending, m.report.Specs, nil)
+	e.pending.Delete(journal.Tenants, m.name)
+	e.ports.release(m.name)
+	for _, in := range m.facts.Instances {
+		e.probes.forget(in.ID)
+	}
+	e.wakeAt(m, time.Time{})
+	delete(e.stale, m)
+	delete(e.ready, m)
+	delete(e.open, m)
+	delete(e.blocked, m)
+	e.moved[m.name] = true
+	e.urgent = true
+	e.rollout.gone(m)
+	if m.want == nil {
+		m.gone = true
+		delete(e.members, m.name)
+		return
+	}
+	// Still in the plan, as a tombstone: known, with nothing remembered.
+	report := m.report
+	report.Specs, report.Images = nil, nil
+	*m = member{name: m.name, want: m.want, target: m.target, index: -1, report: report}
+}
+
+// Load reads the memory from the journal. Actions that were in flight are
+// unknown: they are forgotten, and everything is looked at first. Clocks move
+// by at most maxGap over the time nobody looked.
+func (e *Engine) Load(store journal.Store, now time.Time, maxGap time.Duration) (interrupted int, err error) {
+	e.fresh = store.Fresh()
+	if err := e.specs.load(); err != nil {
+		return 0, fmt.Errorf("read specs: %w", err)
+	}
+	if err := e.ports.load(store); err != nil {
+		return 0, fmt.Errorf("read ports: %w", err)
+	}
+	if raw, err := store.Get(journal.Meta, metaAdopt); err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	} else if raw != nil {
+		e.env.Empty = true
+	}
+	err = store.Each(journal.Tenants, func(name string, v []byte) error {
+		m := e.get(name)
+		m.stored = true
+		if err := json.Unmarshal(v, &m.rec); err != nil {
+			return fmt.Errorf("record of %s: %w", name, err)
+		}
+		if late := now.Sub(m.rec.Clock) - maxGap; late > 0 {
+			m.rec.Clock = m.rec.Clock.Add(late)
+		}
+		e.touch(m)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	}
+	err = store.Each(journal.Inflight, func(id string, v []byte) error {
+		e.pending.Delete(journal.Inflight, id)
+		interrupted++
+		e.urgent = true
+		var a inflight
+		if json.Unmarshal(v, &a) == nil {
+			e.pending.Events = append(e.pending.Events, reconcile.Event{Time: now, Kind: "agent.interrupted", Tenant: a.Tenant,
+				Text:   fmt.Sprintf("%s %s was under way when the agent ended; it is looked at before anything is done", a.Verb, a.Target),
+				Fields: map[string]string{"action": id}})
+		}
+		return nil
+	})
+	return interrupted, err
+}
