@@ -15,12 +15,12 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	i := theImages(t)
+	b := bed(t)
 	e := sharedEngine(t)
 	cli := bare(t, e)
 	state := map[*testing.T]string{}
 	drivertest.RunRuntime(t, drivertest.Runtime{
-		Image: i.ref,
+		Image: func(_ *testing.T, kind drivertest.Image) string { return b.refs[kind] },
 		New: func(t *testing.T) drivers.Runtime {
 			sharedEngine(t)
 			state[t] = t.TempDir()
@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 		},
 		Reopen: func(t *testing.T) drivers.Runtime { return open(t, e, state[t]) },
 		Foreign: func(t *testing.T, key plans.Key) func() error {
-			ref := i.refs[drivertest.Serve]
+			ref := b.refs[drivertest.Serve]
 			if err := open(t, e, t.TempDir()).Pull(bound(t), ref, nil); err != nil {
 				t.Fatal(err)
 			}

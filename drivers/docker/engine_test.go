@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 		}
 		os.RemoveAll(shared.dir)
 	}
-	if i, err := testImages(); err == nil {
-		i.server.Close()
+	if b, err := theTestbed(); err == nil {
+		b.registry.Close()
 	}
 	os.Exit(code)
 }

@@ -17,7 +17,14 @@ const mostExec = 4 << 10
 // Exec implements drivers.Runtime. The engine cannot end a command: one that
 // outlives ctx goes on in the container.
 func (r *Runtime) Exec(ctx context.Context, key plans.Key, command []string) (int, string, error) {
-	made, err := r.cli.ExecCreate(ctx, Name(r.owner.Fleet, key), client.ExecCreateOptions{
+	c, err := r.find(ctx, "exec in", key)
+	if err != nil {
+		return 0, "", err
+	}
+	if c == nil {
+		return 0, "", conflict("exec in", key.String(), "it does not run")
+	}
+	made, err := r.cli.ExecCreate(ctx, c.ID, client.ExecCreateOptions{
 		Cmd: command, AttachStdout: true, AttachStderr: true,
 	})
 	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {

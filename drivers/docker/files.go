@@ -14,7 +14,30 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 )
+
+// checkFiles refuses files that would not be where the plan says: those below a
+// mount would end in the volume, or be hidden by it.
+func checkFiles(want plans.Instance) error {
+	for _, path := range slices.Sorted(maps.Keys(want.Spec.Files)) {
+		for _, mount := range slices.Sorted(maps.Keys(want.Volumes)) {
+			if below(path, mount) {
+				return fmt.Errorf("file %s lies in the volume mounted at %s", path, mount)
+			}
+		}
+		for _, mount := range want.Spec.Tmpfs {
+			if mount, _, _ = strings.Cut(mount, ":"); below(path, mount) {
+				return fmt.Errorf("file %s lies in the memory mounted at %s", path, mount)
+			}
+		}
+	}
+	return nil
+}
+
+func below(path, dir string) bool {
+	return strings.HasPrefix(path+"/", strings.TrimRight(dir, "/")+"/")
+}
 
 // copyFiles puts the plan's files into a container that is not started yet.
 func (r *Runtime) copyFiles(ctx context.Context, id string, spec plans.Service) error {
@@ -23,7 +46,7 @@ func (r *Runtime) copyFiles(ctx context.Context, id string, spec plans.Service) 
 	}
 	content, err := archive(spec)
 	if err != nil {
-		return err
+		return &observed.Problem{Class: observed.Refused, Text: err.Error()}
 	}
 	_, err = r.cli.CopyToContainer(ctx, id, client.CopyToContainerOptions{
 		DestinationPath: "/", Content: bytes.NewReader(content), CopyUIDGID: true,
@@ -40,6 +63,7 @@ func archive(spec plans.Service) ([]byte, error) {
 	uid, gid := owner(spec.User)
 	for _, path := range slices.Sorted(maps.Keys(spec.Files)) {
 		f := spec.Files[path]
+		content := f.Bytes()
 		mode := int64(0o444)
 		if f.Mode != "" {
 			m, err := strconv.ParseInt(f.Mode, 8, 32)
@@ -49,13 +73,13 @@ func archive(spec plans.Service) ([]byte, error) {
 			mode = m
 		}
 		h := &tar.Header{
-			Name: strings.TrimPrefix(path, "/"), Mode: mode, Size: int64(len(f.Text)), Typeflag: tar.TypeReg,
+			Name: strings.TrimPrefix(path, "/"), Mode: mode, Size: int64(len(content)), Typeflag: tar.TypeReg,
 			ModTime: time.Unix(0, 0), Uid: uid, Gid: gid,
 		}
 		if err := w.WriteHeader(h); err != nil {
 			return nil, fmt.Errorf("pack %s: %w", path, err)
 		}
-		if _, err := w.Write([]byte(f.Text)); err != nil {
+		if _, err := w.Write(content); err != nil {
 			return nil, fmt.Errorf("pack %s: %w", path, err)
 		}
 	}

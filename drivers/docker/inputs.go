@@ -20,7 +20,8 @@ import (
 const mostInput = 1 << 20
 
 // hostInputs reads the host files of an instance: the variables they set, and
-// a keyed digest over their content that tells nobody what is in them.
+// a keyed digest over their content, wherever it was read from, that tells
+// nobody what is in them.
 func hostInputs(key []byte, want plans.Instance) (env map[string]string, digest string, err error) {
 	if len(want.Spec.EnvFrom) == 0 {
 		return nil, "", nil
@@ -36,7 +37,7 @@ func hostInputs(key []byte, want plans.Instance) (env map[string]string, digest 
 			}
 			return nil, "", observed.Wrap("read host file for", want.Key.String(), observed.Refused, err, hint)
 		}
-		fmt.Fprintf(sum, "%s\x00%d\x00", f.File, len(content))
+		fmt.Fprintf(sum, "%d\x00", len(content))
 		sum.Write(content)
 		if err := envLines(env, string(content)); err != nil {
 			return nil, "", refused("read host file for", want.Key.String(), f.File+": "+err.Error(), "write one NAME=value a line; lines that begin with # do not count")

@@ -26,6 +26,9 @@ func (r *Runtime) order(want plans.Instance) (client.ContainerCreateOptions, err
 			return none, refused("start", want.Key.String(), "label "+name+" is one of ours", "labels that begin with "+labelPrefix+" belong to reconcile")
 		}
 	}
+	if err := checkFiles(want); err != nil {
+		return none, refused("start", want.Key.String(), err.Error(), "place the file beside the mount")
+	}
 	fromHost, inputs, err := hostInputs(r.state.key, want)
 	if err != nil {
 		return none, err
@@ -83,17 +86,16 @@ func withoutTag(name string) string {
 	return name
 }
 
-// environment puts the plan's variables over those of host files. On the host's
-// own network nobody maps ports, so an instance is told the ones it shall use:
-// PORT, and PORT_NAME for each.
+// environment puts the plan's variables over those of host files, and both over
+// what every runtime tells an instance: the ports to listen on, as PORT and as
+// PORT_NAME for each. On the host's own network those are the host's.
 func environment(want plans.Instance, fromHost map[string]string) []string {
 	env := map[string]string{}
-	if want.Spec.Network == "host" {
-		for name, port := range want.Ports {
-			env["PORT_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = strconv.Itoa(port)
-			if name == "http" || len(want.Ports) == 1 {
-				env["PORT"] = strconv.Itoa(port)
-			}
+	for name := range want.Ports {
+		port := strconv.Itoa(insidePort(want, name))
+		env["PORT_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = port
+		if name == "http" || len(want.Ports) == 1 {
+			env["PORT"] = port
 		}
 	}
 	maps.Copy(env, fromHost)
