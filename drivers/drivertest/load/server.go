@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -52,7 +53,12 @@ func Handler(name string, ledger *Ledger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) })
 	mux.HandleFunc("POST /count", func(w http.ResponseWriter, r *http.Request) {
-		ledger.Note(r.FormValue("id"))
+		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+		if id := r.URL.Query().Get("id"); err != nil || id == "" || string(body) != id {
+			http.Error(w, "the body is not the id", http.StatusBadRequest)
+			return
+		}
+		ledger.Note(string(body))
 		fmt.Fprint(w, name)
 	})
 	mux.HandleFunc("/stream", stream)
