@@ -108,10 +108,11 @@ var (
 	onlyStruct = map[string]string{
 		"Tenant/name": "from metadata", "Tenant/formerly": "from metadata", "Tenant/labels": "from metadata",
 		"Tenant/core": "from services", "Tenant/idle": "from slots", "Tenant/aside": "from services",
-		"Tenant/fixedPorts":                "from slots",
-		"Tenant/services/*/files/*/digest": "computed from the content",
-		"BatchPolicy/name":                 "from metadata",
-		"Decision/name":                    "from metadata",
+		"Tenant/fixedPorts":                 "from slots",
+		"Tenant/services/*/files/*/digest":  "computed from the content",
+		"Tenant/services/*/files/*/content": "read from the commit",
+		"BatchPolicy/name":                  "from metadata",
+		"Decision/name":                     "from metadata",
 	}
 )
 
