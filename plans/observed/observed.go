@@ -73,6 +73,7 @@ type Instance struct {
 	Ports      map[string]int `json:"ports,omitempty"`  // host ports, by port name
 	Inputs     string         `json:"inputs,omitempty"` // keyed digest of host inputs it was made with
 	Health     Health         `json:"health,omitzero"`  // kept by the agent from probes of this very ID
+	Log        string         `json:"log,omitempty"`    // last lines of one that exited or fails; the agent may leave it out
 }
 
 // Verdict of the probes.
