@@ -49,7 +49,7 @@ func (r *Runtime) copyFiles(ctx context.Context, id string, spec plans.Service) 
 		return &observed.Problem{Class: observed.Refused, Text: err.Error()}
 	}
 	_, err = r.cli.CopyToContainer(ctx, id, client.CopyToContainerOptions{
-		DestinationPath: "/", Content: bytes.NewReader(content), CopyUIDGID: true,
+		DestinationPath: "/", Content: bytes.NewReader(content),
 	})
 	return err
 }
