@@ -8,9 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gitops-fleet/reconcile/plans"
 )
@@ -47,20 +50,42 @@ func Load(fsys fs.FS, o Options) ([]plans.Document, []plans.Problem, error) {
 		return nil, []plans.Problem{{Pos: plans.Pos{File: root}, Text: "no plan file is below this folder",
 			Hint: "plans are files whose names end in .yaml or .yml; check the path that is configured"}}, nil
 	}
+	entries, err := readAll(fsys, root, found, o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load plans: %w", err)
+	}
 	var docs []plans.Document
-	next := make(map[string]entry, len(found))
-	for _, file := range found {
-		name := strings.TrimPrefix(file, root+"/")
-		e, err := o.Cache.entry(fsys, file, name, o.Hash)
-		if err != nil {
-			return nil, nil, fmt.Errorf("load plans: %w", err)
-		}
-		next[file] = e
+	for _, e := range entries {
 		docs = append(docs, e.docs...)
 		problems = append(problems, e.problems...)
 	}
-	o.Cache.keep(next)
+	o.Cache.keep(found, entries)
 	return docs, problems, nil
+}
+
+// readAll returns what each file holds. Files are read one after the other, as
+// a file system may want it, and parsed on all processors.
+func readAll(fsys fs.FS, root string, files []string, o Options) ([]entry, error) {
+	entries := make([]entry, len(files))
+	var parsing errgroup.Group
+	parsing.SetLimit(runtime.GOMAXPROCS(0))
+	for i, file := range files {
+		known, text, err := o.Cache.read(fsys, file, o.Hash)
+		if err != nil {
+			parsing.Wait() // entries is not ours to give up before
+			return nil, err
+		}
+		entries[i] = known
+		if text == nil {
+			continue
+		}
+		parsing.Go(func() error {
+			docs, problems := Parse(strings.TrimPrefix(file, root+"/"), text)
+			entries[i].docs, entries[i].problems = slices.Clip(docs), problems
+			return nil
+		})
+	}
+	return entries, parsing.Wait()
 }
 
 // planFiles walks the folder. What is there and cannot be a plan file by its
@@ -95,7 +120,8 @@ func planFiles(fsys fs.FS, root string) (files []string, problems []plans.Proble
 
 // Cache keeps parsed files between loads by the hash of their content, so that
 // a commit costs what it changes. The zero Cache is ready; it may be used by
-// several goroutines. It holds what the last Load found and nothing older.
+// several goroutines, for one Options.Root: positions name files from there. It
+// holds what the last Load found and nothing older.
 type Cache struct {
 	mu    sync.Mutex
 	files map[string]entry // by path in the file system
@@ -105,7 +131,6 @@ type Cache struct {
 
 type entry struct {
 	hash     string
-	name     string
 	docs     []plans.Document
 	problems []plans.Problem
 }
@@ -117,53 +142,56 @@ func (c *Cache) Parsed() int {
 	return c.parsed
 }
 
-func (c *Cache) get(file string) entry {
-	if c == nil {
-		return entry{}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.files[file]
-}
-
-func (c *Cache) keep(files map[string]entry) {
+func (c *Cache) keep(files []string, entries []entry) {
 	if c == nil {
 		return
 	}
+	next := make(map[string]entry, len(files))
+	for i, file := range files {
+		next[file] = entries[i]
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.files = files
+	c.files = next
 }
 
-// entry returns what the file holds, parsed again only if it changed. c may be nil.
-func (c *Cache) entry(fsys fs.FS, file, name string, hash func(string) string) (entry, error) {
-	known, key := c.get(file), ""
+// read returns what is known of the file, or its text if that has to be parsed
+// (never nil then) and an entry that holds its hash only. c may be nil.
+func (c *Cache) read(fsys fs.FS, file string, hash func(string) string) (entry, []byte, error) {
+	key := ""
 	if hash != nil {
 		key = hash(file)
 	}
-	if key != "" && known.hash == key && known.name == name {
-		return known, nil
+	if e, ok := c.known(file, key); ok {
+		return e, nil, nil
 	}
 	text, err := readFile(fsys, file)
 	if err != nil {
-		return entry{}, err
+		return entry{}, nil, err
 	}
 	if key == "" && c != nil {
 		sum := sha256.Sum256(text)
 		key = "sha256:" + hex.EncodeToString(sum[:])
-		if known.hash == key && known.name == name {
-			return known, nil
+		if e, ok := c.known(file, key); ok {
+			return e, nil, nil
 		}
 	}
-	e := entry{hash: key, name: name}
-	e.docs, e.problems = Parse(name, text)
-	e.docs = slices.Clip(e.docs)
 	if c != nil {
 		c.mu.Lock()
 		c.parsed++
 		c.mu.Unlock()
 	}
-	return e, nil
+	return entry{hash: key}, text, nil
+}
+
+func (c *Cache) known(file, key string) (entry, bool) {
+	if c == nil || key == "" {
+		return entry{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.files[file]
+	return e, ok && e.hash == key
 }
 
 // readFile reads at most one byte more than Parse takes, so that a file too
