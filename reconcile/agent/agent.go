@@ -56,6 +56,10 @@ type Config struct {
 	// seen; what lies beyond is a gap and proves nothing. 0 is 2 min.
 	MaxGap time.Duration
 
+	// Fetch reads the plan repository now and calls SetPlan with what it
+	// accepts, for whoever asks over the control socket. May be nil.
+	Fetch func(context.Context) error
+
 	// Host answers what preflight asks of the machine; nil is this one.
 	Host Host
 	// Clock tells the time; nil is the system's.
@@ -210,7 +214,7 @@ func New(c Config) (*Agent, error) {
 		return nil, fmt.Errorf("read kept inputs: %w", err)
 	}
 	a.probes = newProbes(c.Prober, a.redact)
-	a.exec = &executor{hands: h, host: c.Host, inputs: a.inputs, redact: a.redact, now: a.now, progress: c.Progress}
+	a.exec = &executor{hands: h, host: c.Host, inputs: a.inputs, redact: a.redact, now: a.now, progress: a.moves}
 	a.looker = &looker{hands: h, inputs: a.inputs, now: a.now, limit: c.LookLimit}
 	a.metrics = newMetrics(a)
 	a.last, err = journalledClock(c.Store)

@@ -30,12 +30,16 @@ type places struct {
 	dataset  map[string]string    // by id: storage it was last seen in
 }
 
+func newPlaces() *places {
+	return &places{wanted: map[string]string{}, instance: map[plans.Key]string{}, dataset: map[string]string{}}
+}
+
 func newHands(c Config) (hands, error) {
 	h := hands{
 		runtimes: c.Runtimes, defaultRuntime: c.DefaultRuntime,
 		storages: c.Storages, defaultStorage: c.DefaultStorage,
 		router: c.Router,
-		places: &places{wanted: map[string]string{}, instance: map[plans.Key]string{}, dataset: map[string]string{}},
+		places: newPlaces(),
 	}
 	var err error
 	if h.defaultRuntime, err = pick("runtime", h.defaultRuntime, h.runtimes); err != nil {

@@ -137,7 +137,7 @@ func (a *Agent) tell(t turn) {
 			a.cfg.Events(ev)
 		}
 		for l := range a.ears {
-			l.hear(ev)
+			l.hear(Line{Event: &ev})
 		}
 	}
 	if len(t.Reports) > 0 {
@@ -146,21 +146,20 @@ func (a *Agent) tell(t turn) {
 	}
 }
 
-// ear is one subscriber to events. It never holds the loop up: what it does
-// not take in time it misses, and is told so by the closed channel.
-type ear struct{ ch chan reconcile.Event }
+// ear is one subscriber. It never holds the agent up: what it does not take in
+// time it misses.
+type ear struct{ ch chan Line }
 
-func (l *ear) hear(e reconcile.Event) {
+func (l *ear) hear(line Line) {
 	select {
-	case l.ch <- e:
+	case l.ch <- line:
 	default:
 	}
 }
 
-// Subscribe returns the events from now on, until ctx ends. A subscriber that
-// falls behind by more than 256 events misses some.
-func (a *Agent) Subscribe(ctx context.Context) <-chan reconcile.Event {
-	l := &ear{ch: make(chan reconcile.Event, 256)}
+// listen returns what happens from now on, until ctx ends.
+func (a *Agent) listen(ctx context.Context) <-chan Line {
+	l := &ear{ch: make(chan Line, 256)}
 	a.mu.Lock()
 	a.ears[l] = true
 	a.mu.Unlock()
@@ -171,6 +170,39 @@ func (a *Agent) Subscribe(ctx context.Context) <-chan reconcile.Event {
 		close(l.ch)
 	})
 	return l.ch
+}
+
+// Subscribe returns the events from now on, until ctx ends. A subscriber that
+// falls behind by more than 256 misses some; the log has them all.
+func (a *Agent) Subscribe(ctx context.Context) <-chan reconcile.Event {
+	out := make(chan reconcile.Event, 256)
+	lines := a.listen(ctx)
+	go func() {
+		defer close(out)
+		for l := range lines {
+			if l.Event == nil {
+				continue
+			}
+			select {
+			case out <- *l.Event:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// moves hands out the progress of an action.
+func (a *Agent) moves(p Progress) {
+	if a.cfg.Progress != nil {
+		a.cfg.Progress(p)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for l := range a.ears {
+		l.hear(Line{Progress: &p})
+	}
 }
 
 // Events returns what is logged, oldest first.
