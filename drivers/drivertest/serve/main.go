@@ -2,9 +2,9 @@
 // a tenant: a small HTTP server that can be told to misbehave.
 //
 // Paths: / and /whoami answer who they are, /health says whether it is well,
-// /count counts POSTs (GET reads the count), /stream answers slowly in pieces,
-// /ws echoes over a websocket, /data/NAME reads (GET) and writes (POST) a file
-// of $DATA.
+// /count notes the id of a POST and /posts tells what was noted, /stream and
+// /echo are those of package load, /data/NAME reads (GET) and appends to (POST) a
+// file of $DATA.
 //
 // Environment: PORT (default 8080), VERSION (told by /health and /whoami), DELAY
 // (a duration before it is healthy), FAIL: health (never healthy), exit (ends
@@ -26,11 +26,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
 )
 
 func main() {
@@ -87,8 +87,10 @@ type server struct {
 	version string
 	fail    string
 	well    time.Time // healthy from then on
-	posts   atomic.Int64
 	data    string
+
+	mu    sync.Mutex // guards posts
+	posts []string
 }
 
 func serve() error {
@@ -107,9 +109,12 @@ func serve() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.whoami)
 	mux.HandleFunc("/health", s.health)
-	mux.HandleFunc("/count", s.count)
-	mux.HandleFunc("/stream", s.stream)
-	mux.HandleFunc("/ws", s.echo)
+	mux.HandleFunc("POST /count", s.count)
+	mux.HandleFunc("/posts", s.book)
+	// Streams and websockets are as the load wants them.
+	shared := load.Handler(s.version, nil)
+	mux.Handle("/stream", shared)
+	mux.Handle("/echo", shared)
 	mux.HandleFunc("/data/{name}", s.file)
 	l, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("LISTEN"), port))
 	if err != nil {
@@ -154,59 +159,46 @@ func (s *server) health(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, s.version)
 }
 
+// count notes a post by its id. With a data directory the book is the file
+// posts in it, so that both slots of a tenant that share a volume share it.
 func (s *server) count(w http.ResponseWriter, r *http.Request) {
-	n := s.posts.Load()
-	if r.Method == http.MethodPost {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		n = s.posts.Add(1)
-	}
-	fmt.Fprint(w, n)
-}
-
-// stream sends ten pieces over about a second, or ?n=N pieces every ?every=D.
-func (s *server) stream(w http.ResponseWriter, r *http.Request) {
-	n, every := 10, 100*time.Millisecond
-	if v, err := strconv.Atoi(r.URL.Query().Get("n")); err == nil && v > 0 {
-		n = v
-	}
-	if v, err := time.ParseDuration(r.URL.Query().Get("every")); err == nil {
-		every = v
-	}
-	out := http.NewResponseController(w)
-	for i := range n {
-		if _, err := fmt.Fprintf(w, "%s %d\n", s.version, i); err != nil {
-			return
-		}
-		if err := out.Flush(); err != nil {
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-time.After(every):
-		}
-	}
-	fmt.Fprintln(w, "end")
-}
-
-func (s *server) echo(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(w, r, nil)
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+	id := r.URL.Query().Get("id")
+	if err != nil || id == "" || string(body) != id {
+		http.Error(w, "the body is not the id", http.StatusBadRequest)
 		return
 	}
-	defer c.CloseNow()
-	for {
-		kind, b, err := c.Read(r.Context())
-		if err != nil {
-			return
-		}
-		if err := c.Write(r.Context(), kind, b); err != nil {
-			return
-		}
+	if s.data == "" {
+		s.mu.Lock()
+		s.posts = append(s.posts, id)
+		s.mu.Unlock()
+	} else if err := appendLine(filepath.Join(s.data, "posts"), id); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
+	fmt.Fprint(w, s.version)
+}
+
+// book tells the ids noted in memory, a line each.
+func (s *server) book(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.posts {
+		fmt.Fprintln(w, id)
+	}
+}
+
+// appendLine adds a line with one write, which O_APPEND makes whole.
+func appendLine(file, line string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // file reads or writes one file of the data directory. A write is on disk
