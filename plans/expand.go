@@ -51,6 +51,9 @@ func (v values) lookup(name string) (string, bool) {
 		return v.node, true
 	case strings.HasPrefix(name, "label."):
 		text, ok := v.labels[strings.TrimPrefix(name, "label.")]
+		if v.slot == NoSlot {
+			text = strings.ReplaceAll(text, "{{", "{{{{") // not for the second step to expand
+		}
 		return text, ok || v.anyLabel
 	case v.ports == nil:
 		return "", false
@@ -118,9 +121,6 @@ func (v values) expand(text string) (string, error) {
 		value, ok := v.lookup(name)
 		if !ok {
 			return "", unknownName{name, v.known()}
-		}
-		if v.slot == NoSlot && !strings.HasPrefix(value, "{{") {
-			value = strings.ReplaceAll(value, "{{", "{{{{") // a label's, for the second step
 		}
 		out.WriteString(value)
 		text = after

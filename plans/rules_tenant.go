@@ -233,6 +233,6 @@ func (s *subject) checkRoutePort(p *place, r Route, service Service) {
 	case r.Port == "" && len(service.Ports) == 0:
 		s.wrong(p, "service "+r.Service+" has no port", "add port: 8080 to it, or whatever it listens on")
 	case r.Port == "" && !only:
-		s.wrong(p, "service "+r.Service+" has several ports and none is named http", "add port: "+have("", service.Ports))
+		s.wrong(p, "service "+r.Service+" has several ports and none is named http", "say which: "+have("", service.Ports))
 	}
 }

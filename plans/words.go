@@ -12,6 +12,9 @@ func list(words []string) string {
 
 // nearest returns the known word that name is most likely a slip of, or "".
 func nearest[V any](name string, known map[string]V) string {
+	if name == "" {
+		return ""
+	}
 	best, least := "", len(name)/3+1
 	for word := range Sorted(known) {
 		if d := distance(name, word); d <= least && (best == "" || d < least) {
@@ -42,7 +45,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// have lists what there is, for the hint of an unknown reference.
+// have lists what there is, for the hint of an unknown or missing reference.
 func have[V any](name string, known map[string]V) string {
 	if n := nearest(name, known); n != "" {
 		return "did you mean " + n + "?"
