@@ -1,11 +1,226 @@
 package reconcile
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
 
 // Record is the memory of one tenant: what cannot be seen. It is a value: Step
 // takes one and returns the next, and never shares memory with the one it took.
-// It is stored as JSON in the journal.
+// It is stored as JSON in the journal. What can be seen is never decided from
+// it alone: it explains, times and counts.
 type Record struct {
 	// Clock is the now of the last step; it never goes backwards.
 	Clock time.Time `json:"clock"`
+	// Attempts counts the attempts ever begun and numbers the next one.
+	Attempts int `json:"attempts,omitempty"`
+
+	// Target is the last one reached whole.
+	Target plans.Target `json:"target,omitzero"`
+	// Current is what serves; nil before the first deployment is proved.
+	Current *Version `json:"current,omitempty"`
+	// Kept is what served before, in the other slot, for the way back.
+	Kept *Version `json:"kept,omitempty"`
+	// KeptUntil ends the soak of Kept.
+	KeptUntil time.Time `json:"keptUntil,omitzero"`
+	// Idle is what runs in the named idle slot. At most one of Kept and Idle
+	// is in a slot.
+	Idle *Version `json:"idle,omitempty"`
+	// Shared are the digests of the tenant-scoped services.
+	Shared map[string]string `json:"shared,omitempty"`
+	// Entry is what the router shall have, without any hold.
+	Entry plans.Entry `json:"entry,omitzero"`
+	// Data are the volumes that ever held data of the tenant, by name.
+	Data map[string]Data `json:"data,omitempty"`
+	// Attempt is the one under way; nil is none.
+	Attempt *Attempt `json:"attempt,omitempty"`
+	// Withheld are the targets not to be started again, oldest first.
+	Withheld []Withheld `json:"withheld,omitempty"`
+	// Discards are the datasets given up, and since when.
+	Discards map[string]time.Time `json:"discards,omitempty"`
+
+	// Trouble is the last problem met, until it is overcome.
+	Trouble *Trouble `json:"trouble,omitempty"`
+	// Unknown is since when a part of the world cannot be seen.
+	Unknown time.Time `json:"unknown,omitzero"`
+	// Holding is since when a person's hold is in force.
+	Holding time.Time `json:"holding,omitzero"`
+	// Flapping is since when repair was given up.
+	Flapping time.Time `json:"flapping,omitzero"`
+	// Starts are the instances last seen, by slot/service, with their starts
+	// within the flap window.
+	Starts map[string]Starts `json:"starts,omitempty"`
+	// Drift names what was found moved and is not repaired yet.
+	Drift []string `json:"drift,omitempty"`
+	// Removal is set while the tenant is being removed.
+	Removal *Removal `json:"removal,omitempty"`
+
+	// State and Reason are those last reported, since Since.
+	State  State     `json:"state,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Phase  Phase     `json:"phase,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	// Wanted is the plan's target last seen, for the event tenant.planned.
+	Wanted plans.Target `json:"wanted,omitzero"`
+	// Asked is the question last asked, and since when.
+	Asked   string    `json:"asked,omitempty"`
+	AskedAt time.Time `json:"askedAt,omitzero"`
+}
+
+// Version is one generation in one slot, as an attempt made it.
+type Version struct {
+	Target     plans.Target `json:"target,omitzero"`
+	Slot       plans.Slot   `json:"slot"`
+	Generation string       `json:"generation"`
+	// Attempt made its instances; Commit is where the order came from.
+	Attempt string `json:"attempt,omitempty"`
+	Commit  string `json:"commit,omitempty"`
+	// Sidecars are the digests of its sidecars.
+	Sidecars map[string]string `json:"sidecars,omitempty"`
+	// Data are the datasets it uses, by volume.
+	Data map[string]string `json:"data,omitempty"`
+	// Entry was the route table's entry while it was routed.
+	Entry plans.Entry `json:"entry,omitzero"`
+	// Inputs are the keyed digests of the host files it was made with.
+	Inputs map[string]string `json:"inputs,omitempty"`
+	// Baked says that it passed its bake: only then is it a way back.
+	Baked bool `json:"baked,omitempty"`
+	// Settled says that everything that belongs to the routed slot has run.
+	Settled bool `json:"settled,omitempty"`
+	// Wrote says that a write was answered by it since the last switch to it.
+	Wrote bool `json:"wrote,omitempty"`
+	// Ran are its afterSwitch jobs that ended, by exit status.
+	Ran map[string]int `json:"ran,omitempty"`
+	// Since is when it was last switched to.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// Data is one volume that holds data of the tenant.
+type Data struct {
+	Driver  string `json:"driver,omitempty"`
+	Source  string `json:"source,omitempty"`
+	Dataset string `json:"dataset"` // that the current version uses
+}
+
+// Withheld is a target not started again until it changes or a person says so.
+type Withheld struct {
+	Target  plans.Target      `json:"target"`
+	Reason  string            `json:"reason"` // failed, aborted, rolledBack
+	Why     string            `json:"why"`
+	Since   time.Time         `json:"since"`
+	Attempt string            `json:"attempt,omitempty"`
+	Problem *observed.Problem `json:"problem,omitempty"`
+}
+
+// Removal is a removal under way.
+type Removal struct {
+	Since time.Time `json:"since"`
+	// Gone is since when nothing runs any more and the grace of the data counts.
+	Gone time.Time `json:"gone,omitzero"`
+	// Snapped says that the final snapshot is taken.
+	Snapped bool `json:"snapped,omitempty"`
+}
+
+// maxWithheld bounds Record.Withheld; the oldest is forgotten first.
+const maxWithheld = 8
+
+// withheld finds the entry for a target; nil where it is free to go.
+func (r *Record) withheld(t plans.Target) *Withheld {
+	for i := range r.Withheld {
+		if r.Withheld[i].Target == t {
+			return &r.Withheld[i]
+		}
+	}
+	return nil
+}
+
+func (r *Record) withhold(w Withheld) {
+	r.free(w.Target)
+	r.Withheld = append(r.Withheld, w)
+	if n := len(r.Withheld) - maxWithheld; n > 0 {
+		r.Withheld = r.Withheld[n:]
+	}
+}
+
+func (r *Record) free(t plans.Target) {
+	r.Withheld = slices.DeleteFunc(r.Withheld, func(w Withheld) bool { return w.Target == t })
+}
+
+// in returns the version that lives in a slot, nil for none.
+func (r *Record) in(slot plans.Slot) *Version {
+	for _, v := range []*Version{r.Current, r.Kept, r.Idle} {
+		if v != nil && v.Slot == slot {
+			return v
+		}
+	}
+	if a := r.Attempt; a != nil && a.Kind != KindAside && a.New.Slot == slot {
+		return &a.New
+	}
+	return nil
+}
+
+// clone returns a deep copy.
+func (r Record) clone() Record {
+	r.Current, r.Kept, r.Idle = r.Current.clone(), r.Kept.clone(), r.Idle.clone()
+	r.Shared = maps.Clone(r.Shared)
+	r.Entry = cloneEntry(r.Entry)
+	r.Data = maps.Clone(r.Data)
+	r.Attempt = r.Attempt.clone()
+	r.Withheld = slices.Clone(r.Withheld)
+	for i := range r.Withheld {
+		r.Withheld[i].Problem = cloneProblem(r.Withheld[i].Problem)
+	}
+	r.Discards = maps.Clone(r.Discards)
+	r.Trouble = copyOf(r.Trouble)
+	r.Starts = maps.Clone(r.Starts)
+	for key, s := range plans.Sorted(r.Starts) {
+		s.At = slices.Clone(s.At)
+		r.Starts[key] = s
+	}
+	r.Drift = slices.Clone(r.Drift)
+	r.Removal = copyOf(r.Removal)
+	return r
+}
+
+func (v *Version) clone() *Version {
+	if v == nil {
+		return nil
+	}
+	c := *v
+	c.Sidecars = maps.Clone(v.Sidecars)
+	c.Data = maps.Clone(v.Data)
+	c.Entry = cloneEntry(v.Entry)
+	c.Inputs = maps.Clone(v.Inputs)
+	c.Ran = maps.Clone(v.Ran)
+	return &c
+}
+
+func cloneEntry(e plans.Entry) plans.Entry {
+	e.Routes = slices.Clone(e.Routes)
+	for i := range e.Routes {
+		e.Routes[i].Address = maps.Clone(e.Routes[i].Address)
+	}
+	e.Hold = copyOf(e.Hold)
+	return e
+}
+
+func cloneProblem(p *observed.Problem) *observed.Problem {
+	if p == nil {
+		return nil
+	}
+	// Field by field: the cause it wraps belongs to the process that made it.
+	return &observed.Problem{Op: p.Op, Ref: p.Ref, Class: p.Class, Text: p.Text, Hint: p.Hint, Log: p.Log}
+}
+
+// copyOf copies a flat value.
+func copyOf[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
 }

@@ -1,7 +1,237 @@
 package reconcile
 
-// Step decides for one tenant. It is total: every input has a decision.
+import (
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// Step decides for one tenant. It is total: every input has a decision. The
+// same input and memory give the same decision, and the memory that is returned
+// shares nothing with the one that was handed in.
 func Step(in Input, rec Record) (Decision, Record) {
-	rec.Clock = in.Now
-	return Decision{}, rec
+	m := begin(in, rec)
+	m.look()
+	m.decide()
+	return m.finish()
+}
+
+// look notes what only a series of looks can tell: starts, first writes, and
+// what the plan says now.
+func (m *machine) look() {
+	m.countStarts()
+	if cur := m.rec.Current; cur != nil && m.seen.Route.Slots[cur.Slot].Writes > 0 && m.routed() == cur.Slot {
+		cur.Wrote = true
+	}
+	if a := m.rec.Attempt; a != nil && a.Kind == KindCore && a.Switched && m.seen.Route.Slots[a.New.Slot].Writes > 0 {
+		a.Wrote = true
+	}
+	if m.want != nil && m.rec.Wanted != m.target {
+		m.rec.Wanted = m.target
+		m.calm()
+		if m.rec.Target != m.target {
+			m.event(TenantPlanned, m.in.Name+" shall be "+targetText(m.target), "op", string(m.op()), "generation", m.target.Core)
+		}
+	}
+	if m.in.Retry {
+		m.retry()
+	}
+}
+
+// retry takes a person's word that the target may be tried again.
+func (m *machine) retry() {
+	m.calm()
+	m.rec.free(m.target)
+	if m.rec.Trouble != nil {
+		m.rec.Trouble.Next, m.rec.Trouble.Tries = m.now, 0
+	}
+}
+
+// decide is one switch; its order is its meaning.
+func (m *machine) decide() {
+	blind := m.blind()
+	switch {
+	case m.absent():
+		m.say(Waiting, "", "nothing of "+m.in.Name+" is here and the plan does not name it", "")
+		return
+	case blind != nil && m.inWindow():
+		m.blindInWindow(blind)
+		return
+	case blind != nil:
+		m.waitForSight(blind)
+		return
+	}
+	m.adopt()
+	if m.holds() {
+		return
+	}
+	switch {
+	case m.removes():
+		m.removing()
+	case m.rec.Attempt != nil && m.rec.Attempt.Back:
+		m.forward() // to the end of the way back
+	case m.rec.Attempt != nil:
+		m.inMotion()
+	default:
+		m.steady()
+	}
+}
+
+// inMotion finishes or undoes an attempt the plan has left behind, and else
+// goes on with it. What serves meanwhile is repaired first.
+func (m *machine) inMotion() {
+	a := m.rec.Attempt
+	if m.overtaken() {
+		m.turn(superseded, m.overtakenBy(), nil)
+	}
+	if cur := m.rec.Current; cur != nil && !a.Back && !a.Stopped && !a.Swapped && a.Kind != KindAside {
+		if parts, ok := m.parts(cur); ok {
+			m.policies()
+			m.careFor(cur, runs(parts, cur.Settled))
+		}
+	}
+	if len(m.actions) > 0 {
+		return // repair first
+	}
+	m.forward()
+	if m.rec.Attempt == nil && len(m.actions) == 0 {
+		m.steady()
+	}
+}
+
+// overtaken says that an attempt leads where the plan no longer wants to go and
+// that undoing it costs less than finishing it: before the switch, or when the
+// plan wants what served before.
+func (m *machine) overtaken() bool {
+	a := m.rec.Attempt
+	if a.Carry && a.Op == Backward && a.Target != m.target && m.rec.withheld(m.target) != nil {
+		return false // it brings back what served; the plan's word is withheld
+	}
+	switch {
+	case m.want != nil && a.Target == m.target:
+		return false
+	case m.want != nil && m.sameMove(a):
+		a.Target, a.New.Target = m.target, m.target
+		return false
+	case !a.Switched:
+		return true
+	}
+	return m.want != nil && m.rec.Kept != nil && a.Swapped && m.rec.Kept.Generation == m.target.Core
+}
+
+// sameMove says that the new target asks the very same of this attempt.
+func (m *machine) sameMove(a *Attempt) bool {
+	was, is := a.Target, m.target
+	switch a.Kind {
+	case KindCore:
+		slots := is.Active == plans.NoSlot || is.Active == a.New.Slot
+		return was.Core == is.Core && was.Aside == is.Aside && was.Live == is.Live && slots
+	case KindIdle:
+		return was.Idle == is.Idle && was.Core == is.Core && was.Active == is.Active
+	case KindAside:
+		return was.Aside == is.Aside
+	}
+	return was.Live == is.Live && was.Core == is.Core
+}
+
+func (m *machine) overtakenBy() string {
+	if m.want == nil {
+		return "the plan does not name " + m.in.Name + " any more"
+	}
+	return "the plan moved on to " + targetText(m.target)
+}
+
+// absent says that there is nothing to decide about.
+func (m *machine) absent() bool {
+	r := &m.rec
+	return m.in.Want == nil && r.Current == nil && r.Attempt == nil && r.Removal == nil && len(r.Data) == 0 &&
+		len(r.Discards) == 0 && len(m.seen.Instances) == 0 && m.seen.Route.Entry.Tenant == ""
+}
+
+// steady is the care for a tenant nothing of which is in motion: repair, then
+// what the plan wants, then what is due.
+func (m *machine) steady() {
+	quiet := m.repair()
+	switch {
+	case !quiet:
+		return
+	case m.in.Want == nil:
+		m.vanished()
+		m.due()
+	case m.blocked():
+		m.due()
+	case m.onward():
+	default:
+		m.due()
+	}
+}
+
+// onward begins the next attempt where one is wanted and may begin.
+func (m *machine) onward() bool {
+	a := m.next()
+	if a == nil {
+		if m.rec.Target != m.target {
+			m.rec.Target = m.target
+		}
+		return false
+	}
+	if w := m.rec.withheld(m.target); w != nil {
+		if m.retryAnswer(w) {
+			m.retry()
+		} else {
+			m.saySo(w)
+			return false
+		}
+	}
+	if m.stopped(a) {
+		return false
+	}
+	m.rec.Attempts++
+	m.rec.Attempt, m.rec.Trouble = a, nil
+	m.event(TenantStarted, m.subject()+" moves to "+m.moveText(a), "op", string(a.Op), "attempt", a.ID,
+		"slot", string(a.New.Slot), "generation", a.New.Generation)
+	m.forward()
+	if m.rec.Attempt == nil && len(m.actions) == 0 {
+		m.steady()
+	}
+	return true
+}
+
+// stopped says why an attempt may not begin now.
+func (m *machine) stopped(a *Attempt) bool {
+	switch {
+	case m.env.Empty, m.env.OtherController != "":
+		m.askAdopt()
+		return true
+	case a.Op == Backward:
+		return false // a way back needs nobody's leave
+	case !m.in.Permit.Go || m.in.Permit.Target != m.target:
+		why := m.in.Permit.Why
+		if why == "" {
+			why = "it is not its turn yet"
+		}
+		m.say(Waiting, "", "waits to move to "+targetText(m.target)+": "+why, "moves when the rollout lets it")
+		return true
+	case m.keptForDecision(a):
+		return true
+	}
+	return false
+}
+
+// moveText says what an attempt leads to.
+func (m *machine) moveText(a *Attempt) string {
+	switch {
+	case a.Kind == KindAside && a.To == "":
+		return "being without it"
+	case a.Kind == KindAside:
+		return short(a.To)
+	case a.Kind == KindLive:
+		return "the plan's routes"
+	}
+	return short(a.New.Generation) + " in " + string(a.New.Slot)
+}
+
+func targetText(t plans.Target) string {
+	if t.Active == plans.NoSlot {
+		return short(t.Core)
+	}
+	return short(t.Core) + " in " + string(t.Active)
 }

@@ -21,7 +21,10 @@ type Input struct {
 	Answers map[string]string
 	// Local is a person's word given on this host, seen once.
 	Local Local
-	// Retry is a person's word that what was withheld may be tried again.
+	// Retry is a person's word, given on the host, that what was withheld or
+	// flapping may be tried again. It is seen once.
+	Retry bool
+	// Now is the agent's clock: journalled, never backwards.
 	Now time.Time
 	Env *Env
 }
@@ -59,6 +62,9 @@ type Permit struct {
 	Go     bool         `json:"go,omitempty"`
 	Target plans.Target `json:"target,omitzero"` // Go is for this target only
 	Why    string       `json:"why,omitempty"`   // why not, for status
+	// Open says that the rollout the tenant was moved by is not closed: the
+	// slot kept for the way back is not retired, however long its soak.
+	Open bool `json:"open,omitempty"`
 }
 
 // Decision is what a step wants done, and what it has to say.

@@ -1,0 +1,134 @@
+package reconcile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// Kind says what an attempt moves.
+type Kind string
+
+// The kinds. A target that changes several is reached by one attempt after the
+// other, in this order: services upgraded alone, the core, the named idle slot,
+// live fields. The switch of a core carries the live fields with it.
+const (
+	KindCore  Kind = ""
+	KindAside Kind = "aside" // one service upgraded alone
+	KindIdle  Kind = "idle"  // the named idle slot
+	KindLive  Kind = "live"  // routes, in place
+)
+
+// Attempt is one move towards a target, forward or back.
+type Attempt struct {
+	ID     string       `json:"id"` // "a3-9f04": number and digest
+	Kind   Kind         `json:"kind,omitempty"`
+	Op     Op           `json:"op"`
+	Target plans.Target `json:"target"` // the plan's whole target
+	New    Version      `json:"new"`
+
+	// Aside is the service of KindAside, From and To its digests ("" is none).
+	Aside string `json:"aside,omitempty"`
+	From  string `json:"from,omitempty"`
+	To    string `json:"to,omitempty"`
+
+	// Back is the direction; it never turns to forward again. Reason and Why
+	// say what turned it, Problem what was met.
+	Back    bool              `json:"back,omitempty"`
+	Reason  string            `json:"reason,omitempty"` // failed, aborted, superseded
+	Why     string            `json:"why,omitempty"`
+	Problem *observed.Problem `json:"problem,omitempty"`
+
+	Phase Phase     `json:"phase"`
+	Since time.Time `json:"since"` // the phase began
+	// Spent is the time of the phase during which the world could be seen.
+	Spent time.Duration `json:"spent,omitempty"`
+	// Checked is when the preflight table was last ordered.
+	Checked time.Time `json:"checked,omitzero"`
+	// Cleared says that the slot was emptied of what it held before.
+	Cleared bool `json:"cleared,omitempty"`
+	// Rehearsing says that prepare to verify run on a copy that is thrown away.
+	Rehearsing bool `json:"rehearsing,omitempty"`
+	// Hold is the hold of requests, nil before it was ordered and after its
+	// release.
+	Hold *HoldWindow `json:"hold,omitempty"`
+	// Stopped says that the attempt ordered old services to stop.
+	Stopped bool `json:"stopped,omitempty"`
+	// Reused says that the slot's instances are those of an earlier attempt:
+	// the way back, or a flip.
+	Reused bool `json:"reused,omitempty"`
+	// Switched says that the routes were seen at the new slot, Swapped that a
+	// marked request confirmed it and Current is the new version.
+	Switched bool `json:"switched,omitempty"`
+	Swapped  bool `json:"swapped,omitempty"`
+	// Restored says that, going back, the routes are seen where they were.
+	Restored bool `json:"restored,omitempty"`
+	// Carry says that an old generation is brought to the new data.
+	Carry bool `json:"carry,omitempty"`
+	// Accepted says that a person took the new version as it is.
+	Accepted bool `json:"accepted,omitempty"`
+	// Wrote says that a write was answered by the new slot.
+	Wrote bool `json:"wrote,omitempty"`
+	// Jobs are the jobs that ended well.
+	Jobs []string `json:"jobs,omitempty"`
+	// Cut counts the requests ended by us.
+	Cut int `json:"cut,omitempty"`
+	// Sick is since when the new slot has not been healthy in its bake.
+	Sick time.Duration `json:"sick,omitempty"`
+}
+
+// HoldWindow bounds a hold of requests.
+type HoldWindow struct {
+	ID    string         `json:"id"`
+	At    time.Time      `json:"at"` // ordered; the data plane counts from no earlier
+	Limit plans.Duration `json:"limit"`
+}
+
+func (a *Attempt) clone() *Attempt {
+	if a == nil {
+		return nil
+	}
+	c := *a
+	c.New = *a.New.clone()
+	c.Problem = cloneProblem(a.Problem)
+	c.Hold = copyOf(a.Hold)
+	c.Jobs = slices.Clone(a.Jobs)
+	return &c
+}
+
+// attemptID derives the id of the n-th attempt. The digest keeps ids of two
+// lives of a journal apart, so that a job or a snapshot is never taken for
+// another attempt's.
+func attemptID(tenant string, n int, t plans.Target, now time.Time) string {
+	return fmt.Sprintf("a%d-%s", n, digest(4, tenant, fmt.Sprint(n), t, now.UTC().Format(time.RFC3339Nano)))
+}
+
+// digest names a list of values by hex digits.
+func digest(hexDigits int, parts ...any) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%v\x00", p)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:hexDigits]
+}
+
+// enter moves the attempt to a phase and starts its clock.
+func (m *machine) enter(p Phase) {
+	a := m.rec.Attempt
+	if a.Phase == p {
+		return
+	}
+	a.Phase, a.Since, a.Spent, a.Sick = p, m.now, 0, 0
+	m.rec.Trouble = nil
+}
+
+// spentAt returns how much of the phase's clock had run when the world was
+// looked at: a deadline fires only on an observation made after it.
+func (m *machine) spentAt(look time.Time) time.Duration {
+	return m.rec.Attempt.Spent - max(0, m.now.Sub(look))
+}

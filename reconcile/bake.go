@@ -1,0 +1,172 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// What real answers must not do in a bake, beside the old slot's own figures.
+// Below bakeRequests too little was answered to judge by; the latency bound is
+// wide because long answers (downloads, streams) count too.
+const (
+	bakeRequests = 20
+	bakeErrors   = 5 // percentage points of 5xx more than the old slot
+	bakeSlow     = 5 // times the old slot's mean, and
+	bakeSlower   = time.Second
+)
+
+// bake watches the new version serve: its probes, and its real answers beside
+// those of the old one.
+func (m *machine) bake() bool {
+	a := m.rec.Attempt
+	parts, ok := m.parts(m.rec.Current)
+	if !ok {
+		m.fail("the spec of "+short(a.New.Generation)+" is not known any more", nil)
+		return false
+	}
+	if a.Accepted {
+		m.rec.Current.Baked = true
+		return true
+	}
+	m.policies()
+	sick := false
+	for _, p := range runs(parts, false) {
+		h := m.healthOf(p)
+		i := m.instance(p)
+		switch {
+		case h == healthy:
+		case h == unseen:
+			m.poll(pollHealth)
+			return false
+		case h == failing:
+			m.failInstance(p, p.name+" is failing in its bake: "+i.Health.Last)
+			return false
+		case m.startsSince(p.key, a.Since) >= crashStarts:
+			m.failInstance(p, p.name+" crashes in a loop in its bake")
+			return false
+		case (i == nil || i.Phase == observed.Exited) && m.oldServes():
+			m.failInstance(p, p.name+" ended in its bake while the old version is ready")
+			return false
+		default:
+			sick = true
+			if a.Sick >= p.svc.Health.Effective().Within.Std() {
+				m.failInstance(p, p.name+" did not become healthy again in its bake")
+				return false
+			}
+		}
+	}
+	if sick {
+		// Healthy for the whole of it: the clock begins again.
+		a.Sick, a.Spent = a.Sick+m.passed, 0
+		m.careFor(m.rec.Current, runs(parts, false))
+		m.poll(pollHealth)
+		return false
+	}
+	a.Sick = 0
+	if len(m.actions) > 0 {
+		return false
+	}
+	if why := m.answersBad(); why != "" && m.rec.Kept != nil {
+		m.fail(why, nil)
+		return false
+	}
+	left := m.bakeTime() - m.spentAt(m.seen.Runtime.At)
+	if left > 0 {
+		m.poll(min(left, 5*time.Second))
+		return false
+	}
+	m.rec.Current.Baked = true
+	m.event(TenantBaked, m.in.Name+" stayed healthy for "+m.bakeTime().String(),
+		"slot", string(a.New.Slot), "attempt", a.ID)
+	return true
+}
+
+func (m *machine) bakeTime() time.Duration {
+	if m.want == nil || m.rec.Attempt.Op == Backward && m.rec.Current.Baked {
+		return 0
+	}
+	return m.want.Bake.Std()
+}
+
+// oldServes says that the old version could take over at once.
+func (m *machine) oldServes() bool {
+	old := m.rec.Kept
+	if old == nil || !m.wayBackFree() {
+		return false
+	}
+	parts, ok := m.parts(old)
+	for _, p := range runs(parts, false) {
+		if m.healthOf(p) != healthy {
+			return false
+		}
+	}
+	return ok
+}
+
+// answersBad says why the real answers of the new slot speak against it.
+func (m *machine) answersBad() string {
+	a := m.rec.Attempt
+	if m.rec.Kept == nil || a.New.Entry.Tenant == "" {
+		return ""
+	}
+	now, old := m.seen.Route.Slots[a.New.Slot], m.seen.Route.Slots[m.rec.Kept.Slot]
+	if now.Requests < bakeRequests {
+		return ""
+	}
+	bad, was := share(now), share(old)
+	if bad >= was+bakeErrors {
+		return fmt.Sprintf("%d of %d answers of the new version are server errors (%.1f %%; the old version: %.1f %%)",
+			now.Errors, now.Requests, bad, was)
+	}
+	slow, before := mean(now), mean(old)
+	if old.Requests >= bakeRequests && slow > bakeSlow*before && slow > before+bakeSlower {
+		return fmt.Sprintf("the new version answers in %s on average, the old one in %s", slow, before)
+	}
+	return ""
+}
+
+func share(u observed.Usage) float64 {
+	if u.Requests == 0 {
+		return 0
+	}
+	return 100 * float64(u.Errors) / float64(u.Requests)
+}
+
+func mean(u observed.Usage) time.Duration {
+	if u.Requests == 0 {
+		return 0
+	}
+	return time.Duration(u.Millis/u.Requests) * time.Millisecond
+}
+
+// wayBackFree says that going back by ourselves loses nothing: no quiesced
+// clone, the author accepts the loss, or no write was answered yet.
+func (m *machine) wayBackFree() bool {
+	cur := m.rec.Current
+	return !cur.Wrote || m.onBack() == "" || m.onBack() == plans.Discard
+}
+
+// onBack is what the plan says about writes on a quiesced clone when going
+// back, the strictest of all volumes; "" where no write can be lost.
+func (m *machine) onBack() string {
+	if m.want == nil || m.rec.Kept == nil {
+		return ""
+	}
+	word := ""
+	for name, v := range plans.Sorted(m.want.Volumes) {
+		if v.OnUpgrade != plans.Clone || v.Writes != plans.Quiesce || m.rec.Kept.Data[name] == m.rec.Current.Data[name] {
+			continue
+		}
+		on := v.OnBack
+		if on == "" {
+			on = plans.Stay
+		}
+		if word == "" || word == plans.Discard || on == plans.Stay {
+			word = on
+		}
+	}
+	return word
+}

@@ -1,0 +1,49 @@
+package reconcile
+
+// The events a tenant's machine tells, by their stable names.
+const (
+	// TenantPlanned: the plan asks for another target than the one that runs.
+	TenantPlanned = "tenant.planned"
+	// TenantStarted: an attempt towards the target began.
+	TenantStarted = "tenant.started"
+	// TenantVerified: the new version proved itself by its own instances.
+	TenantVerified = "tenant.verified"
+	// TenantSwitched: requests are led to the new slot, confirmed by a marked request.
+	TenantSwitched = "tenant.switched"
+	// TenantBaked: the new version stayed healthy under real requests for its bake.
+	TenantBaked = "tenant.baked"
+	// TenantDrained: no request is open on the old slot; field cut counts those ended by us.
+	TenantDrained = "tenant.drained"
+	// TenantRetired: the old version is gone, and with it the way back to it.
+	TenantRetired = "tenant.retired"
+	// TenantFailed: an attempt failed; why, log and hint say how.
+	TenantFailed = "tenant.failed"
+	// TenantRestored: the tenant is again as it was before an attempt.
+	TenantRestored = "tenant.restored"
+	// TenantRerouted: the routes were changed in place, as the plan says.
+	TenantRerouted = "tenant.rerouted"
+	// TenantUpdated: a service upgraded alone, or the idle slot, is as the plan says.
+	TenantUpdated = "tenant.updated"
+	// TenantDrift: the host moved without the plan.
+	TenantDrift = "tenant.drift"
+	// TenantRepaired: what had moved without the plan is as recorded again.
+	TenantRepaired = "tenant.repaired"
+	// TenantFlapping: an instance started too often; it is not repaired any more.
+	TenantFlapping = "tenant.flapping"
+	// TenantHeld: a person's hold took effect.
+	TenantHeld = "tenant.held"
+	// TenantReleased: a person's hold or tombstone was taken back.
+	TenantReleased = "tenant.released"
+	// TenantUnknown: a part of the world this tenant needs cannot be seen.
+	TenantUnknown = "tenant.unknown"
+	// TenantSeen: all of the world this tenant needs can be seen again.
+	TenantSeen = "tenant.seen"
+	// TenantAdopted: what runs was found on the host and taken into an empty record.
+	TenantAdopted = "tenant.adopted"
+	// TenantRemoving: a tombstone, or an answer, takes the tenant away.
+	TenantRemoving = "tenant.removing"
+	// TenantRemoved: nothing of the tenant runs any more; its data stay for the grace.
+	TenantRemoved = "tenant.removed"
+	// TenantQuestion: a question waits for a person.
+	TenantQuestion = "tenant.question"
+)

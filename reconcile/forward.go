@@ -1,0 +1,222 @@
+package reconcile
+
+import (
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// forward works on the first row that is not proved. Each row returns whether
+// it is, having ordered what it needs if not; a row that fails turns the
+// attempt back.
+func (m *machine) forward() {
+	for {
+		a := m.rec.Attempt
+		if why := m.hopeless(); why != "" && !a.Back {
+			m.turnBy(why)
+		}
+		if a.Back {
+			m.goBack()
+			return
+		}
+		if !m.row() {
+			if m.rec.Attempt == nil {
+				return
+			}
+			if m.rec.Attempt != a || a.Back {
+				continue // it turned, or another took its place: work on that
+			}
+			return
+		}
+		next, more := m.after(a.Phase)
+		if !more {
+			m.complete()
+			return
+		}
+		m.enter(next)
+	}
+}
+
+// row works on the phase at hand.
+func (m *machine) row() bool {
+	a := m.rec.Attempt
+	if a.Hold != nil && !a.Switched && !m.now.Before(a.Hold.undoAt()) {
+		m.fail("the new version was not ready in time: requests may wait "+a.Hold.Limit.String()+
+			", less what undoing it needs", nil)
+		return false
+	}
+	switch a.Phase {
+	case Preflight:
+		return m.preflight() && m.clearSlot()
+	case Quiesce:
+		return m.quiesce()
+	case Prepare:
+		return m.prepare()
+	case Launch:
+		return m.launch()
+	case Verify:
+		if a.Kind == KindAside {
+			return m.asideVerify()
+		}
+		return m.verify() && m.rehearsed()
+	case Switch:
+		if a.Kind == KindLive {
+			return m.reroute()
+		}
+		return m.switchOver()
+	case Bake:
+		return m.bake()
+	case Drain:
+		return m.drain()
+	}
+	return true
+}
+
+// after returns the row that follows for the attempt's kind.
+func (m *machine) after(p Phase) (next Phase, more bool) {
+	a := m.rec.Attempt
+	switch p {
+	case Preflight:
+		if m.rehearse() {
+			a.Rehearsing = true
+			return Prepare, true
+		}
+		if m.stopsFirst() && a.Kind != KindAside {
+			return Quiesce, true
+		}
+		if a.Kind == KindAside {
+			return Launch, true
+		}
+		return Prepare, true
+	case Quiesce:
+		return Prepare, true
+	case Prepare:
+		return Launch, true
+	case Launch:
+		return Verify, true
+	case Verify:
+		switch {
+		case a.Rehearsing:
+			a.Rehearsing = false
+			return Quiesce, true
+		case a.Kind == KindAside, a.Kind == KindIdle:
+			m.event(TenantVerified, m.subject()+" is healthy", "attempt", a.ID)
+			return Idle, false
+		}
+		m.event(TenantVerified, m.subject()+" is healthy in "+string(a.New.Slot),
+			"slot", string(a.New.Slot), "generation", a.New.Generation, "attempt", a.ID)
+		return Switch, true
+	case Switch:
+		if a.Kind == KindLive {
+			return Idle, false
+		}
+		return Bake, true
+	case Bake:
+		return Drain, true
+	}
+	return Idle, false
+}
+
+// rehearse says that the new version is tried on a copy before requests wait.
+func (m *machine) rehearse() bool {
+	a := m.rec.Attempt
+	if !m.quiesces() || a.Carry {
+		return false
+	}
+	for _, v := range plans.Sorted(m.want.Volumes) {
+		if v.Rehearse && v.OnUpgrade == plans.Clone {
+			return true
+		}
+	}
+	return false
+}
+
+// rehearsed proves that nothing of a rehearsal is left before the real thing.
+func (m *machine) rehearsed() bool {
+	a := m.rec.Attempt
+	if !a.Rehearsing {
+		return true
+	}
+	if !m.emptySlot(Verify, a.New.Slot, "the rehearsal is over") {
+		return false
+	}
+	if !m.dropData(a.ID+"r", false) {
+		return false
+	}
+	a.New.Data, a.Jobs = nil, nil
+	return true
+}
+
+// subject names what an attempt moves, for events.
+func (m *machine) subject() string {
+	if a := m.rec.Attempt; a.Kind == KindAside {
+		return m.in.Name + "/" + a.Aside
+	}
+	return m.in.Name
+}
+
+// drain proves that no request is open on the old slot, or ends them when their
+// time is over.
+func (m *machine) drain() bool {
+	a := m.rec.Attempt
+	old := m.rec.Kept
+	if old == nil || m.rec.Entry.Tenant == "" {
+		return true
+	}
+	return m.drained(old.Slot, a)
+}
+
+func (m *machine) drained(slot plans.Slot, a *Attempt) bool {
+	if r, ok := m.done[m.prefix()+"drain/cut/"+string(slot)]; ok {
+		a.Cut += r.Cut
+		return true
+	}
+	open := m.seen.Route.Slots[slot].InFlight
+	if open == 0 {
+		return true
+	}
+	if m.spentAt(m.seen.Router.At) >= m.drainLimit() {
+		m.act(Drain, string(slot), Action{Verb: Cut, Slot: slot,
+			Why: "the longest wait for open requests is over"})
+		return false
+	}
+	m.poll(pollDrain)
+	return false
+}
+
+// complete ends an attempt that reached its end.
+func (m *machine) complete() {
+	a := m.rec.Attempt
+	m.rec.Trouble = nil
+	switch a.Kind {
+	case KindAside:
+		m.completeAside()
+	case KindIdle:
+		m.rec.Idle = a.New.clone()
+		m.rec.Idle.Baked = true
+		m.rec.Target.Idle = a.Target.Idle
+	case KindLive:
+		m.rec.Target.Live = a.Target.Live
+		m.rec.Current.Entry = cloneEntry(a.New.Entry)
+	case KindCore:
+		m.completeCore()
+	}
+	m.rec.Attempt = nil
+}
+
+func (m *machine) completeCore() {
+	a := m.rec.Attempt
+	cur := m.rec.Current
+	cur.Baked = true
+	m.rec.Target.Active, m.rec.Target.Core, m.rec.Target.Live = a.Target.Active, a.Target.Core, a.Target.Live
+	for _, p := range m.sharedToStart() {
+		m.adoptShared(p)
+	}
+	if m.rec.Kept != nil {
+		soak := plans.Duration(0)
+		if m.want != nil {
+			soak = m.want.Soak.For
+		}
+		m.rec.KeptUntil = m.now.Add(soak.Std())
+		m.event(TenantDrained, "no request is open on "+string(m.rec.Kept.Slot)+" any more",
+			"slot", string(m.rec.Kept.Slot), "cut", itoa(a.Cut), "attempt", a.ID)
+	}
+}

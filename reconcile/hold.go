@@ -1,0 +1,56 @@
+package reconcile
+
+import (
+	"strconv"
+	"time"
+)
+
+// holds deals with a person's hold, and returns whether the step ends with it.
+// It takes effect at a safe state: what is in a window where requests wait or
+// old services are stopped is finished first, one way or the other.
+func (m *machine) holds() bool {
+	word := m.in.Want
+	if word == nil || word.Hold == nil || !word.Hold.Until.IsZero() && !m.now.Before(word.Hold.Until) {
+		if !m.rec.Holding.IsZero() {
+			m.release()
+		}
+		return false
+	}
+	if !m.safe() {
+		m.pending = "hold pending: " + word.Hold.Reason
+		return false
+	}
+	if m.rec.Holding.IsZero() {
+		m.rec.Holding = m.now
+		m.event(TenantHeld, m.in.Name+" is held: "+word.Hold.Reason, "reason", word.Hold.Reason)
+	}
+	next := "until the hold is taken out of the plan"
+	if !word.Hold.Until.IsZero() {
+		next = "until " + stamp(word.Hold.Until)
+		m.wakeAt(word.Hold.Until)
+	}
+	m.say(Held, "", word.Hold.Reason, next)
+	return true
+}
+
+func (m *machine) release() {
+	m.rec.Holding = time.Time{}
+	m.calm()
+	m.event(TenantReleased, m.in.Name+" is not held any more")
+}
+
+// safe says that one slot is routed and nothing is held: the tenant can stay
+// like this for as long as a person wants.
+func (m *machine) safe() bool {
+	a := m.rec.Attempt
+	if a == nil {
+		return true
+	}
+	if a.Hold != nil || a.Stopped && !a.Swapped || m.seen.Route.Held {
+		return false
+	}
+	// Between the switch and its confirmation nobody knows yet which slot serves.
+	return !a.Switched || a.Swapped
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

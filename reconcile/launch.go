@@ -1,0 +1,147 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// launch proves that every service of the slot exists and was started, and that
+// the jobs that come first ended well. Jobs are observed by their exit status
+// and never repeated within an attempt.
+func (m *machine) launch() bool {
+	a := m.rec.Attempt
+	parts, ok := m.attemptParts()
+	if !ok {
+		m.fail("the spec of "+short(a.New.Generation)+" is not known any more", nil)
+		return false
+	}
+	first := jobs(parts, plans.BeforeStart)
+	early := dependencies(parts, first)
+	all := true
+	for _, p := range parts {
+		if early[p.name] || p.job(plans.BeforeStart) {
+			if !m.launchPart(p, parts) {
+				all = false
+				if p.svc.Job != nil {
+					return false // everything else comes after it
+				}
+			}
+		}
+	}
+	if len(first) > 0 && !all {
+		return false
+	}
+	for _, p := range runs(parts, a.Kind == KindAside) {
+		if !early[p.name] && !m.launchPart(p, parts) {
+			all = false
+		}
+	}
+	return all && m.rec.Attempt != nil && !m.rec.Attempt.Back
+}
+
+// launchPart makes one part exist, and returns whether it is seen started.
+func (m *machine) launchPart(p part, parts []part) bool {
+	a := m.rec.Attempt
+	if a.Back {
+		return false
+	}
+	if p.svc.Job != nil {
+		return m.runJob(Launch, p, parts)
+	}
+	i := m.instance(p)
+	ours := i != nil && p.made(i) && (a.Reused || i.Attempt == a.ID || !p.core)
+	switch {
+	case i == nil:
+	case !ours && a.Kind == KindAside:
+		m.replaceAside(p, i)
+	case !ours:
+		m.remove(Launch, i.Key, "another attempt left it in the slot")
+	case i.Phase != observed.Exited || i.Restarting:
+		return true
+	case m.startsSince(p.key, a.Since) >= crashStarts:
+		return true // verify says what came of it
+	case m.resting(p):
+		return false
+	}
+	if err := m.start(Launch, &a.New, p, a.ID, "the new version starts beside what serves"); err != nil {
+		m.fail(err.Error(), nil)
+	}
+	return false
+}
+
+// dependencies are the services that jobs need to be there first.
+func dependencies(parts []part, jobs []part) map[string]bool {
+	byName := map[string]part{}
+	for _, p := range parts {
+		byName[p.name] = p
+	}
+	needed := map[string]bool{}
+	var add func(p part)
+	add = func(p part) {
+		for _, name := range p.svc.After {
+			if d, ok := byName[name]; ok && d.svc.Job == nil && !needed[name] {
+				needed[name] = true
+				add(d)
+			}
+		}
+	}
+	for _, j := range jobs {
+		add(j)
+	}
+	return needed
+}
+
+// runJob runs a job of the attempt once and returns whether it ended well.
+func (m *machine) runJob(step Phase, p part, parts []part) bool {
+	a := m.rec.Attempt
+	if a.Op == Backward || slices.Contains(a.Jobs, p.name) {
+		return true // it ran when the version was new
+	}
+	i := m.instance(p)
+	switch {
+	case i != nil && (i.Attempt != a.ID || !p.made(i)):
+		m.remove(step, i.Key, "a job of another attempt is in the place of this one's")
+		fallthrough
+	case i == nil:
+		for _, q := range parts {
+			if slices.Contains(p.svc.After, q.name) && q.svc.Job == nil && m.healthOf(q) != healthy {
+				m.poll(pollHealth)
+				return false
+			}
+		}
+		if err := m.start(step, &a.New, p, a.ID, "the job runs once for this attempt"); err != nil {
+			m.fail(err.Error(), nil)
+		}
+	case i.Phase == observed.Exited && !i.Restarting && i.Exit == 0:
+		a.Jobs = append(a.Jobs, p.name)
+		return true
+	case i.Phase == observed.Exited && !i.Restarting:
+		m.failInstance(p, "the job "+p.name+" ended with exit status "+itoa(i.Exit))
+	default:
+		limit := jobLimit(p)
+		if m.seen.Runtime.At.Sub(m.jobSince(i)) >= limit {
+			m.failInstance(p, "the job "+p.name+" did not end within "+limit.String())
+			return false
+		}
+		m.wakeAt(m.jobSince(i).Add(limit))
+		m.poll(pollHealth)
+	}
+	return false
+}
+
+// jobSince is when the phase the job runs in began: jobs are not counted among
+// starts, and the engine's clock is not ours.
+func (m *machine) jobSince(*observed.Instance) time.Time {
+	a := m.rec.Attempt
+	return m.now.Add(-a.Spent)
+}
+
+func jobLimit(p part) time.Duration {
+	if p.svc.Job.Timeout > 0 {
+		return p.svc.Job.Timeout.Std()
+	}
+	return plans.DefaultJobLimit.Std()
+}

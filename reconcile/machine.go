@@ -1,0 +1,196 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// machine is one step under way: its input, the memory it will return and the
+// decision it gathers.
+type machine struct {
+	in     Input
+	now    time.Time
+	env    Env
+	seen   *observed.Tenant // the facts, never nil
+	rec    Record           // ours alone
+	want   *plans.Tenant    // nil: not in the plan, or to be removed
+	target plans.Target     // of want
+	done   map[string]Result
+	passed time.Duration   // since the last step
+	specs  map[string]spec // by digest, looked up in this step
+
+	actions []Action
+	events  []Event
+	wake    time.Time
+	report  Report
+	drift   []Drift
+	pending string // a hold that waits for a safe state
+}
+
+// begin clones the memory and takes in the clock, the results and the facts.
+func begin(in Input, rec Record) *machine {
+	m := &machine{in: in, now: in.Now, rec: rec.clone(), seen: in.Facts, env: Env{}}
+	if m.seen == nil {
+		m.seen = &observed.Tenant{}
+	}
+	if in.Env != nil {
+		m.env = *in.Env
+	}
+	m.env.fill()
+	if in.Want != nil && !in.Want.Removed {
+		m.want, m.target = in.Want, in.Want.Target()
+	}
+	if m.now.Before(rec.Clock) {
+		m.now = rec.Clock
+	}
+	if !rec.Clock.IsZero() {
+		m.passed = m.now.Sub(rec.Clock)
+	}
+	m.rec.Clock = m.now
+	m.rec.Entry.Hold = nil
+	m.heed()
+	m.tick(m.passed)
+	return m
+}
+
+// tick moves the clocks. What cannot be seen stops them and resets none.
+func (m *machine) tick(passed time.Duration) {
+	blind := m.blind() != nil
+	switch {
+	case !blind && m.outage() == nil:
+		m.rec.Unknown = time.Time{}
+	case m.rec.Unknown.IsZero():
+		m.rec.Unknown = m.now
+	}
+	a := m.rec.Attempt
+	if a == nil || blind || m.outage() != nil || !m.rec.Holding.IsZero() {
+		return
+	}
+	a.Spent += passed
+}
+
+// finish closes the step: the pause of a problem is kept, the report is
+// completed and the memory of what was said is brought up to date.
+func (m *machine) finish() (Decision, Record) {
+	if t := m.rec.Trouble; t != nil && len(m.actions) == 0 && !m.waiting() && m.rec.Attempt == nil {
+		m.rec.Trouble = nil // nothing is left to be done about it
+	}
+	if len(m.actions) > 0 {
+		m.wake = m.now
+	}
+	m.tell()
+	return Decision{Actions: m.actions, Wake: m.wake, Report: m.report, Events: m.events}, m.rec
+}
+
+// prefix begins the id of every action of the attempt under way, or of the
+// tenant's care outside of attempts.
+func (m *machine) prefix() string {
+	if a := m.rec.Attempt; a != nil {
+		return m.in.Name + "/" + a.ID + "/"
+	}
+	return m.in.Name + "/-/"
+}
+
+// act orders an action, unless a problem's pause is on. It names it by tenant,
+// attempt, step, verb and subject, and says whether it was ordered.
+func (m *machine) act(step Phase, subject string, a Action) bool {
+	if m.waiting() && !m.pressed() {
+		m.wakeAt(m.rec.Trouble.Next)
+		return false
+	}
+	a.ID = m.prefix() + string(step) + "/" + string(a.Verb)
+	if subject != "" {
+		a.ID += "/" + subject
+	}
+	a.Tenant, a.Step = m.in.Name, step
+	if a.Limit == 0 {
+		a.Limit = limits[a.Verb]
+	}
+	for _, b := range m.actions {
+		if b.ID == a.ID {
+			return true
+		}
+	}
+	m.actions = append(m.actions, a)
+	return true
+}
+
+// limits bound the driver calls. A pull or a copy may move gigabytes; the rest
+// are calls an engine answers in seconds or is stuck.
+var limits = map[Verb]time.Duration{
+	Check: time.Minute, Pull: 30 * time.Minute, Create: 5 * time.Minute, Snapshot: time.Minute,
+	Clone: 30 * time.Minute, Promote: 5 * time.Minute, SetRole: time.Minute, Destroy: 5 * time.Minute,
+	Start: 2 * time.Minute, Stop: time.Minute, Remove: 2 * time.Minute, SetRouted: time.Minute,
+	Route: 10 * time.Second, Unroute: 10 * time.Second, Confirm: 10 * time.Second, Cut: 10 * time.Second,
+	Forget: time.Minute,
+}
+
+// wakeAt asks for a step no later than t.
+func (m *machine) wakeAt(t time.Time) {
+	if m.wake.IsZero() || t.Before(m.wake) {
+		m.wake = t
+	}
+}
+
+// poll asks for a look after d: for what no event announces.
+func (m *machine) poll(d time.Duration) { m.wakeAt(m.now.Add(d)) }
+
+// How often what no event announces is looked at.
+const (
+	pollHeld   = 100 * time.Millisecond // requests are waiting
+	pollDrain  = 500 * time.Millisecond
+	pollHealth = time.Second
+	pollBlind  = 5 * time.Second
+)
+
+func (m *machine) event(kind, text string, pairs ...string) {
+	e := Event{Time: m.now, Kind: kind, Tenant: m.in.Name, Text: text}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			continue
+		}
+		if e.Fields == nil {
+			e.Fields = map[string]string{}
+		}
+		e.Fields[pairs[i]] = pairs[i+1]
+	}
+	m.events = append(m.events, e)
+}
+
+// fill gives every lookup that is missing its empty answer.
+func (e *Env) fill() {
+	if e.Port == nil {
+		e.Port = func(plans.Key, string) int { return 0 }
+	}
+	if e.Core == nil {
+		e.Core = func(string) (plans.Core, bool) { return plans.Core{}, false }
+	}
+	if e.Service == nil {
+		e.Service = func(string) (plans.Service, bool) { return plans.Service{}, false }
+	}
+	if e.PointInTime == nil {
+		e.PointInTime = func(string) bool { return false }
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n) + " " + many
+}
+
+// short cuts a digest for people: "g1:4f2a9c01".
+func short(d string) string {
+	head, tail, ok := strings.Cut(d, ":")
+	if !ok || len(tail) <= 8 {
+		return d
+	}
+	return head + ":" + tail[:8]
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }

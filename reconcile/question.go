@@ -1,0 +1,79 @@
+package reconcile
+
+import (
+	"maps"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// ask puts a question and returns the answer in force, "" while there is none.
+// Its id holds a digest of what is asked about, so that an old decision can
+// never answer a new question. Only the first question of a step is reported.
+func (m *machine) ask(kind, text string, answers map[string]string, about ...any) string {
+	id := m.in.Name + "." + kind + "-" + digest(8, append([]any{m.env.Fleet, m.in.Name, kind}, about...)...)
+	return m.put(id, text, answers)
+}
+
+// askAdopt asks the one question of a host whose objects its journal does not
+// know: the same for all its tenants.
+func (m *machine) askAdopt() {
+	id := AdoptID(m.env.Fleet, m.env.Node, m.env.OtherController)
+	text := "objects of this fleet are on this host and the journal does not know them"
+	if m.env.OtherController != "" {
+		text = "the route table belongs to controller " + m.env.OtherController
+	}
+	m.put(id, text+"; they are served and repaired, and nothing new is started",
+		map[string]string{"adopt": "take over what is here as ours"})
+	m.say(HeldBack, Blocked, text, "waits for the answer adopt")
+}
+
+// AdoptID is the id of the question a host asks when it finds objects it does
+// not know, or another controller's.
+func AdoptID(fleet, node, other string) string {
+	return "adopt-" + digest(8, fleet, node, other)
+}
+
+func (m *machine) put(id, text string, answers map[string]string) string {
+	if word, ok := m.in.Answers[id]; ok {
+		if _, allowed := answers[word]; allowed {
+			return word
+		}
+	}
+	if m.report.Question != nil {
+		return ""
+	}
+	if m.rec.Asked != id {
+		m.rec.Asked, m.rec.AskedAt = id, m.now
+		m.event(TenantQuestion, text, "question", id, "answers", words(answers))
+	}
+	m.report.Question = &Question{ID: id, Since: m.rec.AskedAt, Text: text, Answers: maps.Clone(answers)}
+	return ""
+}
+
+// retryAnswer asks whether a withheld target may be tried again.
+func (m *machine) retryAnswer(w *Withheld) bool {
+	return m.ask("retry", m.in.Name+" is held back from "+targetText(w.Target)+": "+w.Why,
+		map[string]string{"retry": "try the same target again"}, w.Attempt, w.Target) == "retry"
+}
+
+// backAnswer asks what happens to writes a person's way back would leave.
+func (m *machine) backAnswer() string {
+	k := m.rec.Kept
+	return m.ask("data-back", "the plan takes "+m.in.Name+" back to "+short(k.Generation)+", and "+short(m.rec.Current.Generation)+
+		" has answered writes since "+stamp(m.rec.Current.Since),
+		map[string]string{
+			plans.Carry:   "serve the old version on the data as they are now, by a second switch with a hold",
+			plans.Discard: "serve the old version on its own data; writes since " + stamp(m.rec.Current.Since) + " are kept aside",
+		}, k.Attempt, m.rec.Current.Attempt)
+}
+
+func words(m map[string]string) string {
+	text := ""
+	for w := range plans.Sorted(m) {
+		if text != "" {
+			text += ", "
+		}
+		text += w
+	}
+	return text
+}

@@ -1,0 +1,238 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// quiesces says that the attempt moves data that must not be written meanwhile.
+func (m *machine) quiesces() bool {
+	a := m.rec.Attempt
+	if a.Kind != KindCore || m.want == nil || m.rec.Current == nil || a.Reused {
+		return false
+	}
+	for _, v := range plans.Sorted(m.want.Volumes) {
+		if v.OnUpgrade == plans.Clone && v.Writes == plans.Quiesce {
+			return true
+		}
+	}
+	return false
+}
+
+// recreates says that the old version stops before the new one starts.
+func (m *machine) recreates() bool {
+	a := m.rec.Attempt
+	return a.Kind == KindCore && m.want != nil && recreates(m.want) && m.rec.Current != nil
+}
+
+// recreates says that a tenant moves by recreate: by its plan, or because two
+// versions beside each other make no sense without routes between them.
+func recreates(t *plans.Tenant) bool {
+	return t.Strategy == plans.Recreate || len(t.Routes) == 0 && !t.Overlap
+}
+
+// stopsFirst says that the attempt stops old services before the switch.
+func (m *machine) stopsFirst() bool {
+	a := m.rec.Attempt
+	return a != nil && (a.Stopped || m.quiesces() || m.recreates())
+}
+
+// holdLimit is the longest time requests may wait: the plan's, or for recreate
+// without one, what a start may take beside the default.
+func (m *machine) holdLimit() plans.Duration {
+	var limit plans.Duration
+	for _, v := range plans.Sorted(m.want.Volumes) {
+		if v.HoldLimit > 0 && (limit == 0 || v.HoldLimit < limit) {
+			limit = v.HoldLimit
+		}
+	}
+	switch {
+	case limit > 0:
+		return limit
+	case !m.recreates():
+		return plans.DefaultHoldLimit
+	}
+	parts, _ := m.attemptParts()
+	var within plans.Duration
+	for _, p := range runs(parts, false) {
+		within = max(within, p.svc.Health.Effective().Within)
+	}
+	return within + plans.DefaultHoldLimit
+}
+
+// reserve is the end of a hold that is kept for undoing it: starting the old
+// writers and releasing the requests.
+func reserve(limit plans.Duration) time.Duration {
+	return min(max(limit.Std()/4, 2*time.Second), 15*time.Second)
+}
+
+// undoAt is when an unfinished hold must be undone.
+func (h *HoldWindow) undoAt() time.Time { return h.At.Add(h.Limit.Std() - reserve(h.Limit)) }
+
+// end is when the data plane releases by itself.
+func (h *HoldWindow) end() time.Time { return h.At.Add(h.Limit.Std()) }
+
+// pressed says that requests wait or writers are stopped: no pause is kept.
+func (m *machine) pressed() bool {
+	a := m.rec.Attempt
+	return a != nil && a.Hold != nil && a.Back
+}
+
+// quiesce proves, in this order: requests wait at the router, none is open any
+// more, what writes has stopped, and the final snapshot is taken.
+func (m *machine) quiesce() bool {
+	if !m.holdOn() {
+		return false
+	}
+	parts, ok := m.parts(m.rec.Current)
+	if !ok {
+		m.fail("the spec of what runs ("+short(m.rec.Current.Generation)+") is not known any more: there would be no way back", nil)
+		return false
+	}
+	if !m.stopWriters(parts) {
+		return false
+	}
+	return !m.quiesces() || m.snapshots()
+}
+
+// holdOn proves the hold and the end of the open requests.
+func (m *machine) holdOn() bool {
+	a := m.rec.Attempt
+	if m.rec.Entry.Tenant == "" {
+		return true // no requests come through us
+	}
+	if a.Hold == nil {
+		if m.waiting() {
+			m.wakeAt(m.rec.Trouble.Next)
+			return false
+		}
+		a.Hold = &HoldWindow{ID: m.in.Name + "/" + a.ID, At: m.now, Limit: m.holdLimit()}
+	}
+	if m.seen.Route.Expired && m.seen.Route.Entry.Hold != nil && m.seen.Route.Entry.Hold.ID == a.Hold.ID {
+		m.fail("the hold of requests ran out before the new version was ready", nil)
+		return false
+	}
+	if !m.held() {
+		m.route(Quiesce, "hold", m.rec.Entry, a.Hold, "let requests wait while the data change hands")
+		m.wakeAt(a.Hold.undoAt())
+		return false
+	}
+	if open := m.seen.Route.Slots[m.rec.Current.Slot].InFlight; open > 0 && !a.Stopped {
+		limit := a.Hold.Limit.Std() / 2
+		if d := m.drainLimit(); d < limit {
+			limit = d
+		}
+		if !m.seen.Router.At.Before(a.Hold.At.Add(limit)) {
+			m.fail(plural(open, "request", "requests")+" did not end within "+limit.String()+" of the hold", nil)
+			return false
+		}
+		m.poll(pollHeld)
+		return false
+	}
+	return true
+}
+
+// stopWriters proves that what must not write any more has stopped: services
+// of the routed slot only first, then the rest against the order they start in.
+func (m *machine) stopWriters(parts []part) bool {
+	a := m.rec.Attempt
+	writers := m.writers(parts)
+	all := true
+	for _, p := range writers {
+		i := m.instance(p)
+		if i == nil || i.Phase == observed.Exited && !i.Restarting {
+			continue
+		}
+		if all && !a.Stopped && !m.wayBackProved() {
+			m.poll(pollHeld)
+			return false
+		}
+		all = false
+		// It must stay down: a restarting engine would bring the writer back.
+		a.Stopped = true
+		m.stop(Quiesce, p, "no write may happen while the data change hands")
+	}
+	if all {
+		a.Stopped = true
+		return true
+	}
+	m.poll(pollHeld)
+	return false
+}
+
+// wayBackProved says that images and specs of what runs are still here, by the
+// table of this very attempt.
+func (m *machine) wayBackProved() bool {
+	a := m.rec.Attempt
+	for _, o := range m.wayBackChecks() {
+		c := m.check(o.ID, a.New.Generation)
+		if c == nil || !c.OK || c.At.Before(a.Checked) {
+			m.fail("the way back is not there: "+o.ID, nil)
+			return false
+		}
+	}
+	return true
+}
+
+// writers are the services to stop, in the order they stop.
+func (m *machine) writers(parts []part) []part {
+	var first, rest []part
+	for _, p := range slices.Backward(parts) {
+		switch {
+		case p.svc.Job != nil:
+		case p.svc.WhenRouted():
+			first = append(first, p)
+		case m.recreates() || m.writes(p):
+			rest = append(rest, p)
+		}
+	}
+	return append(first, rest...)
+}
+
+// writes says that a service can write to a volume that is cloned quiesced.
+func (m *machine) writes(p part) bool {
+	for _, mount := range plans.Sorted(p.svc.Mounts) {
+		v := m.want.Volumes[mount.Volume]
+		if !mount.ReadOnly && v.OnUpgrade == plans.Clone && v.Writes == plans.Quiesce {
+			return true
+		}
+	}
+	return false
+}
+
+// snapshots proves one snapshot of this attempt for every volume that is cloned.
+func (m *machine) snapshots() bool {
+	a := m.rec.Attempt
+	var need []string
+	missing := false
+	for name, v := range plans.Sorted(m.want.Volumes) {
+		d, had := m.rec.Data[name]
+		if !had || v.OnUpgrade != plans.Clone && v.OnUpgrade != plans.Snapshot {
+			continue
+		}
+		need = append(need, d.Dataset)
+		if s := m.datasetOf(name, m.dataAttempt(), observed.Origin); s == nil || !s.Ready {
+			missing = true
+		}
+	}
+	if !missing {
+		return true
+	}
+	m.act(Quiesce, "final", Action{Verb: Snapshot, Datasets: need,
+		Volume: &VolumeOrder{Attempt: m.dataAttempt(), Generation: a.New.Generation, Role: observed.Origin},
+		Why:    "the snapshot the new version starts from, and the way back to these data"})
+	return false
+}
+
+// dataAttempt marks the snapshots and clones of the attempt; a rehearsal's
+// never count for the real one.
+func (m *machine) dataAttempt() string {
+	a := m.rec.Attempt
+	if a.Rehearsing {
+		return a.ID + "r"
+	}
+	return a.ID
+}

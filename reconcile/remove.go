@@ -1,0 +1,188 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// removes says that a person wants the tenant gone: by a tombstone in the plan,
+// or by the answer to the question about a tenant that vanished from it.
+func (m *machine) removes() bool {
+	if m.env.Empty || m.env.OtherController != "" {
+		return false
+	}
+	if m.in.Want != nil {
+		if !m.in.Want.Removed && m.rec.Removal != nil {
+			m.comeBack()
+		}
+		return m.in.Want.Removed
+	}
+	if m.rec.Removal != nil {
+		return true
+	}
+	return m.rec.Attempt == nil && m.rec.Current != nil && m.vanishedAnswer() == "remove"
+}
+
+// vanishedAnswer asks about a tenant the plan dropped without a tombstone.
+func (m *machine) vanishedAnswer() string {
+	generation := ""
+	if m.rec.Current != nil {
+		generation = m.rec.Current.Generation
+	}
+	return m.ask("vanished", m.in.Name+" is not in the plan any more and has no tombstone (removed: true)",
+		map[string]string{"keep": "leave it running as it is", "remove": "stop and remove it, keep its data for the grace"}, generation)
+}
+
+// vanished keeps a tenant the plan dropped running as it is.
+func (m *machine) vanished() {
+	if m.rec.Current == nil {
+		return
+	}
+	m.vanishedAnswer()
+	m.say(HeldBack, Vanished, "it is not in the plan any more and has no tombstone; it keeps running as it is",
+		"put it back, write removed: true, or answer the question")
+}
+
+// removing takes a tenant away: no routes, nothing runs, a final snapshot, and
+// after the grace the data.
+func (m *machine) removing() {
+	r := m.rec.Removal
+	if r == nil {
+		r = &Removal{Since: m.now}
+		m.rec.Removal = r
+		if a := m.rec.Attempt; a != nil {
+			m.event(TenantFailed, "what was under way for "+m.in.Name+" is given up: it is removed", "attempt", a.ID)
+		}
+		m.rec.Attempt, m.rec.Trouble = nil, nil
+		m.event(TenantRemoving, m.in.Name+" is being removed")
+	}
+	m.say(StateRemoving, "", "it is being removed", "")
+	if m.sayWait() {
+		return
+	}
+	if !m.unroute(Removing, "the tenant is removed") {
+		return
+	}
+	m.rec.Entry = plans.Entry{}
+	if !m.stopAll() || !m.lastSnapshot() || !m.removeAll() || !m.giveUpData() {
+		return
+	}
+	if r.Gone.IsZero() {
+		r.Gone = m.now
+		m.rec.Current, m.rec.Kept, m.rec.Idle, m.rec.Shared = nil, nil, nil, nil
+		m.event(TenantRemoved, "nothing of "+m.in.Name+" runs any more")
+	}
+	if len(m.seen.Datasets) > 0 {
+		due := r.Gone.Add(discardFor)
+		m.say(StateRemoving, "", "nothing runs any more; its data are kept for the grace", "the data are destroyed at "+stamp(due))
+		m.wakeAt(due)
+		if !m.now.Before(due) {
+			m.destroyAll()
+		}
+		return
+	}
+	m.say(StateRemoving, "", "nothing of it is left", "")
+	m.act(Removing, "", Action{Verb: Forget, Why: "the tenant is gone"})
+	if _, ok := m.done[m.prefix()+"removing/forget"]; ok {
+		m.actions = nil
+		m.rec = Record{Clock: m.rec.Clock}
+	}
+}
+
+func (m *machine) stopAll() bool {
+	all := true
+	for _, i := range slices.Backward(m.seen.Instances) {
+		if i.Phase == observed.Exited && !i.Restarting {
+			continue
+		}
+		all = false
+		grace := plans.DefaultStopLimit.Std()
+		if s, ok := m.specOf(&i); ok && s.StopTimeout > 0 {
+			grace = s.StopTimeout.Std()
+		}
+		m.act(Removing, startKey(i.Key), Action{Verb: Stop, Key: i.Key, Slot: i.Slot, Grace: grace,
+			Limit: grace + limits[Stop], Why: "the tenant is removed"})
+	}
+	return all
+}
+
+// specOf finds the service an instance was made from.
+func (m *machine) specOf(i *observed.Instance) (plans.Service, bool) {
+	if core, ok := m.coreOf(i.Generation); ok {
+		s, ok := core.Services[i.Service]
+		return s, ok
+	}
+	return m.serviceOf(i.Service, i.Digest)
+}
+
+// lastSnapshot proves one snapshot of all live data after everything stopped.
+func (m *machine) lastSnapshot() bool {
+	if m.rec.Removal.Snapped {
+		return true
+	}
+	mark := "removal-" + digest(8, m.rec.Removal.Since.UTC().Format(time.RFC3339Nano))
+	var live []string
+	missing := false
+	for i := range m.seen.Datasets {
+		d := &m.seen.Datasets[i]
+		if d.Role != observed.Live {
+			continue
+		}
+		live = append(live, d.ID)
+		if m.datasetOf(d.Volume, mark, observed.Origin) == nil {
+			missing = true
+		}
+	}
+	if missing {
+		m.act(Removing, mark, Action{Verb: Snapshot, Datasets: live,
+			Volume: &VolumeOrder{Attempt: mark, Role: observed.Origin}, Why: "the last state of the data"})
+		return false
+	}
+	m.rec.Removal.Snapped = true
+	return true
+}
+
+func (m *machine) removeAll() bool {
+	for i := range m.seen.Instances {
+		k := m.seen.Instances[i].Key
+		m.act(Removing, startKey(k), Action{Verb: Remove, Key: k, Slot: k.Slot, Why: "the tenant is removed"})
+	}
+	return len(m.seen.Instances) == 0
+}
+
+// giveUpData marks the live data as given up; they stay for the grace.
+func (m *machine) giveUpData() bool {
+	all := true
+	for i := range m.seen.Datasets {
+		d := &m.seen.Datasets[i]
+		if d.Role != observed.Live {
+			continue
+		}
+		all = false
+		m.act(Removing, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
+			Why: "the tenant is removed; its data stay for the grace"})
+	}
+	return all
+}
+
+// destroyAll destroys what the grace kept: what is cloned before its origin.
+func (m *machine) destroyAll() {
+	for i := range m.seen.Datasets {
+		d := &m.seen.Datasets[i]
+		if len(d.Clones) > 0 || m.isOrigin(d.ID) || d.Busy {
+			m.poll(pollBlind)
+			continue
+		}
+		m.act(Removing, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "the grace of a removed tenant is over"})
+	}
+}
+
+// comeBack undoes a removal whose tombstone was taken back: what runs goes on,
+// and data that were given up are taken over again by the next attempt.
+func (m *machine) comeBack() {
+	m.rec.Removal = nil
+	m.event(TenantReleased, m.in.Name+" is not removed after all")
+}

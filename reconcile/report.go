@@ -1,0 +1,221 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// say sets what is reported; the first word of a step stands.
+func (m *machine) say(s State, reason, why, next string) {
+	if m.report.State != "" {
+		return
+	}
+	m.report.State, m.report.Reason, m.report.Why, m.report.Next = s, reason, why, next
+}
+
+// saySo reports a target that is withheld.
+func (m *machine) saySo(w *Withheld) {
+	m.say(HeldBack, w.Reason, targetText(w.Target)+" is held back here: "+w.Why,
+		"a new target in the plan, or the answer retry, tries again")
+	m.report.Problem = cloneProblem(w.Problem)
+}
+
+// sayTrouble reports a problem that is waited out.
+func (m *machine) sayTrouble() {
+	t := m.rec.Trouble
+	m.wakeAt(t.Next)
+	state := Degraded
+	if t.Problem.Class == "environment" {
+		state = Unknown
+	}
+	m.say(state, "", sentence(t.Problem), "tries again at "+stamp(t.Next))
+}
+
+// sayWait reports the pause of a problem, and says whether there is one.
+func (m *machine) sayWait() bool {
+	if !m.waiting() {
+		return false
+	}
+	m.wakeAt(m.rec.Trouble.Next)
+	m.report.Problem = cloneProblem(&m.rec.Trouble.Problem)
+	m.report.Next = "tries again at " + stamp(m.rec.Trouble.Next)
+	return true
+}
+
+// tell completes the report and the memory of what was said.
+func (m *machine) tell() {
+	r := &m.report
+	m.longOutage()
+	if m.rec.Attempt != nil {
+		m.sayMotion()
+	}
+	m.saySteady()
+	rec := &m.rec
+	r.Tenant, r.Target, r.Op = m.in.Name, m.target, m.op()
+	if a := rec.Attempt; a != nil {
+		r.Phase, r.InMotion, r.Op = a.Phase, true, a.Op
+	}
+	if cur := rec.Current; cur != nil {
+		r.Active, r.Generation = cur.Slot, cur.Generation
+	}
+	if rec.Kept != nil {
+		r.Kept, r.KeptUntil = rec.Kept.Slot, rec.KeptUntil
+		if r.Phase == Idle && rec.Attempt == nil {
+			r.Phase = Soak
+		}
+	}
+	if rec.Removal != nil {
+		r.Phase = Removing
+	}
+	if m.want != nil && rec.Attempt == nil && rec.Current != nil && rec.Target == m.target {
+		r.Done = true
+	}
+	if w := rec.withheld(m.target); m.want != nil && w != nil {
+		r.Failed = true
+		r.Restored = rec.Attempt == nil
+	}
+	if a := rec.Attempt; a != nil && a.Back && a.Reason != superseded && a.Target == m.target {
+		r.Failed = true
+	}
+	if t := rec.Trouble; t != nil && r.Problem == nil {
+		r.Problem = cloneProblem(&t.Problem)
+	}
+	if m.pending != "" {
+		r.Next = m.pending
+	}
+	if r.Question == nil {
+		rec.Asked, rec.AskedAt = "", time.Time{}
+	}
+	m.tellDrift()
+	m.tellSight()
+	if rec.State != r.State || rec.Reason != r.Reason || rec.Phase != r.Phase || rec.Since.IsZero() {
+		rec.State, rec.Reason, rec.Phase, rec.Since = r.State, r.Reason, r.Phase, m.now
+	}
+	r.Since = rec.Since
+	r.Specs, r.Images = m.keeps()
+}
+
+// sayMotion reports the attempt under way.
+func (m *machine) sayMotion() {
+	a := m.rec.Attempt
+	if t := m.outage(); t != nil && !a.Back {
+		m.say(Unknown, "", sentence(t.Problem)+"; nobody's release is to blame", "tries again at "+stamp(t.Next))
+		return
+	}
+	next := ""
+	if m.waiting() {
+		next = "tries again at " + stamp(m.rec.Trouble.Next)
+	}
+	switch {
+	case a.Back:
+		m.say(Progressing, a.Reason, "goes back: "+a.Why, next)
+	default:
+		m.say(Progressing, "", phaseText[a.Phase]+" ("+m.moveText(a)+")", next)
+	}
+}
+
+// phaseText says what a row does, for people.
+var phaseText = map[Phase]string{
+	Preflight: "proves that everything the new version needs is here",
+	Quiesce:   "requests wait while the data change hands",
+	Prepare:   "prepares the volumes of the new version",
+	Launch:    "starts the new version",
+	Verify:    "waits for the new version to prove itself",
+	Switch:    "leads the requests to the new version",
+	Bake:      "watches the new version serve",
+	Drain:     "lets the open requests of the old version end",
+}
+
+// saySteady reports a tenant at rest.
+func (m *machine) saySteady() {
+	if m.report.State != "" {
+		return
+	}
+	cur := m.rec.Current
+	switch {
+	case cur == nil:
+		m.say(Waiting, "", "nothing runs yet", "")
+		return
+	case len(m.actions) > 0:
+		m.say(Progressing, "", m.actions[0].Why, "")
+		return
+	}
+	parts, ok := m.parts(cur)
+	shared, _ := m.shared()
+	for _, p := range append(runs(parts, cur.Settled), shared...) {
+		i := m.instance(p)
+		switch {
+		case i == nil:
+			m.say(Degraded, "", startKey(p.key)+" is missing", "")
+			return
+		case i.Phase != "running" && !ends(p, i):
+			m.say(Degraded, "", startKey(p.key)+" does not run", "")
+			return
+		case m.healthOf(p) == failing:
+			m.say(Degraded, "", startKey(p.key)+" is not healthy: "+i.Health.Last, "")
+			return
+		case !p.made(i):
+			m.say(Degraded, "", startKey(p.key)+" is not the one on record, and serves", "the next version replaces it")
+			return
+		}
+	}
+	for name, exit := range plans.Sorted(cur.Ran) {
+		if exit != 0 {
+			m.say(Degraded, "", "the job "+name+" ended with exit status "+itoa(exit), "the next version runs it again")
+			return
+		}
+	}
+	if !ok {
+		return
+	}
+	next := ""
+	if m.rec.Kept != nil {
+		next = "the way back to " + short(m.rec.Kept.Generation) + " is kept until " + stamp(m.rec.KeptUntil)
+	}
+	m.say(Converged, "", "runs what the plan says", next)
+}
+
+// keeps lists the digests of specs, and the images, of every version a way
+// leads to.
+func (m *machine) keeps() (specs, images []string) {
+	add := func(list *[]string, s string) {
+		if s != "" {
+			*list = append(*list, s)
+		}
+	}
+	versions := []*Version{m.rec.Current, m.rec.Kept, m.rec.Idle}
+	if a := m.rec.Attempt; a != nil {
+		versions = append(versions, &a.New)
+		add(&specs, a.From)
+		add(&specs, a.To)
+		for _, d := range []string{a.From, a.To} {
+			if s, ok := m.serviceOf(a.Aside, d); ok && d != "" {
+				add(&images, s.Image)
+			}
+		}
+	}
+	for _, v := range versions {
+		if v == nil || v.Generation == "" {
+			continue
+		}
+		add(&specs, v.Generation)
+		for _, d := range plans.Sorted(v.Sidecars) {
+			add(&specs, d)
+		}
+		parts, _ := m.parts(v)
+		for _, p := range parts {
+			add(&images, p.svc.Image)
+		}
+	}
+	for name, d := range plans.Sorted(m.rec.Shared) {
+		add(&specs, d)
+		if s, ok := m.serviceOf(name, d); ok {
+			add(&images, s.Image)
+		}
+	}
+	slices.Sort(specs)
+	slices.Sort(images)
+	return slices.Compact(specs), slices.Compact(images)
+}

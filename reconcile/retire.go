@@ -1,0 +1,270 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// Retention of what is given up: discarded data and snapshots nothing is cloned
+// from. A day lets a person who comes in the morning undo the night's work;
+// a snapshot costs little and tells more, so it stays a week.
+const (
+	discardFor  = 24 * time.Hour
+	snapshotFor = 7 * 24 * time.Hour
+)
+
+// retireDue retires the kept slot when its soak is over, the rollout it belongs
+// to is closed, and nobody has to decide about it.
+func (m *machine) retireDue() {
+	switch {
+	case m.now.Before(m.rec.KeptUntil), m.in.Permit.Open, m.in.Want == nil, m.env.Empty, m.env.OtherController != "":
+		return
+	case m.want != nil && m.want.Retire == "decision" && m.retireAnswer() != "retire":
+		return
+	}
+	slot := m.rec.Kept.Slot
+	if m.retire(Retire) {
+		m.event(TenantRetired, "the old version in "+string(slot)+" is gone", "slot", string(slot))
+		m.rec.Kept, m.rec.KeptUntil = nil, time.Time{}
+	}
+}
+
+// retireAnswer asks whether the way back may go.
+func (m *machine) retireAnswer() string {
+	k := m.rec.Kept
+	return m.ask("retire", "the way back of "+m.in.Name+" to "+short(k.Generation)+" in "+string(k.Slot)+" is kept until somebody decides",
+		map[string]string{"retire": "remove the old version and the way back to it"}, k.Generation, k.Attempt)
+}
+
+// keptForDecision says that a change needs the slot that only a decision frees.
+func (m *machine) keptForDecision(a *Attempt) bool {
+	k := m.rec.Kept
+	if k == nil || a.Reused || a.Kind == KindAside || a.Kind == KindLive || a.New.Slot != k.Slot || m.want.Retire != "decision" {
+		return false
+	}
+	if m.retireAnswer() == "retire" {
+		return false
+	}
+	m.say(Waiting, "", "waits to move to "+targetText(m.target)+": its slot "+string(k.Slot)+" keeps the way back to "+
+		short(k.Generation)+", which only a decision gives up", "waits for the answer to the question")
+	return true
+}
+
+// clearSlot empties the slot an attempt needs: a kept version there is retired
+// early, which gives up the way back to it.
+func (m *machine) clearSlot() bool {
+	a := m.rec.Attempt
+	if a.Reused || a.Cleared || a.Kind == KindAside || a.Kind == KindLive {
+		return true
+	}
+	switch {
+	case m.rec.Kept != nil && m.rec.Kept.Slot == a.New.Slot:
+		if !m.retire(Retire) {
+			return false
+		}
+		if a.Carry || a.Op != Backward {
+			m.event(TenantRetired, "gives up the way back to "+short(m.rec.Kept.Generation)+" for "+short(a.New.Generation),
+				"slot", string(a.New.Slot), "attempt", a.ID)
+		}
+		m.rec.Kept, m.rec.KeptUntil = nil, time.Time{}
+	case m.rec.Idle != nil && m.rec.Idle.Slot == a.New.Slot:
+		if !m.emptySlot(Retire, a.New.Slot, "its place is needed") || !m.dropOwn(m.rec.Idle) {
+			return false
+		}
+		m.rec.Idle = nil
+	default:
+		if !m.emptySlot(Retire, a.New.Slot, "its place is needed") {
+			return false
+		}
+	}
+	a.Cleared = true
+	return true
+}
+
+// retire makes the active data stand alone, then takes the kept slot away: its
+// address, its instances, and at last its data from sight.
+func (m *machine) retire(step Phase) bool {
+	k, cur := m.rec.Kept, m.rec.Current
+	for _, id := range plans.Sorted(cur.Data) {
+		d := m.dataset(id)
+		if d == nil {
+			return false
+		}
+		if d.Origin != "" && !m.sharesData(k, id) {
+			m.act(step, id, Action{Verb: Promote, Dataset: id, Slot: cur.Slot,
+				Why: "the clone is the data now: it must not depend on what goes"})
+			return false
+		}
+	}
+	if !m.forgetAddress(step, k.Slot) {
+		return false
+	}
+	if !m.emptySlot(step, k.Slot, "its soak is over or its place is needed") {
+		return false
+	}
+	return m.dropOwn(k)
+}
+
+func (m *machine) sharesData(v *Version, id string) bool {
+	for _, other := range plans.Sorted(v.Data) {
+		if other == id {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetAddress takes a slot's addresses out of the table, so that no address
+// of another tenant can ever stand there.
+func (m *machine) forgetAddress(step Phase, slot plans.Slot) bool {
+	e := cloneEntry(m.rec.Entry)
+	changed := false
+	for i := range e.Routes {
+		if _, has := e.Routes[i].Address[slot]; has && e.Slot != slot {
+			delete(e.Routes[i].Address, slot)
+			changed = true
+		}
+	}
+	if changed {
+		m.rec.Entry = e
+		m.rec.Current.Entry = cloneEntry(e)
+	}
+	if e.Tenant == "" || m.routeIs(e, false) {
+		return true
+	}
+	m.route(step, "forget", e, nil, "the old slot's addresses leave the table")
+	return false
+}
+
+// dropOwn gives up the datasets only this version uses; they stay for their
+// retention.
+func (m *machine) dropOwn(v *Version) bool {
+	for _, id := range plans.Sorted(v.Data) {
+		d := m.dataset(id)
+		if d == nil || m.inUse(id, v) {
+			continue
+		}
+		if d.Role == observed.Rehearsal {
+			m.act(Retire, id, Action{Verb: Destroy, Dataset: id, Why: "a rehearsal's copy is of no further use"})
+			continue
+		}
+		if d.Role != observed.Discarded {
+			m.act(Retire, id, Action{Verb: SetRole, Dataset: id, Role: observed.Discarded, Slot: d.Slot,
+				Why: "the version that used it is gone"})
+			continue
+		}
+		m.discard(id)
+	}
+	return len(m.actions) == 0
+}
+
+// discard starts the retention of a dataset that was given up.
+func (m *machine) discard(id string) {
+	if _, known := m.rec.Discards[id]; known {
+		return
+	}
+	if m.rec.Discards == nil {
+		m.rec.Discards = map[string]time.Time{}
+	}
+	m.rec.Discards[id] = m.now
+}
+
+// inUse says that a version other than v uses a dataset.
+func (m *machine) inUse(id string, v *Version) bool {
+	for _, o := range []*Version{m.rec.Current, m.rec.Kept, m.rec.Idle} {
+		if o != nil && o != v && m.sharesData(o, id) {
+			return true
+		}
+	}
+	for _, d := range plans.Sorted(m.rec.Data) {
+		if d.Dataset == id && (m.rec.Current == nil || m.rec.Current == v) {
+			return v == nil
+		}
+	}
+	return false
+}
+
+// dropData takes away the datasets an attempt made. What was written to is
+// given up for its retention, the rest destroyed: clones before their origin.
+func (m *machine) dropData(mark string, wrote bool) bool {
+	for _, role := range []observed.Role{observed.Rehearsal, observed.Live, observed.Origin} {
+		waits := false
+		for i := range m.seen.Datasets {
+			d := &m.seen.Datasets[i]
+			if d.Attempt != mark || d.Role != role || m.attemptKeeps(d.ID) {
+				continue
+			}
+			switch {
+			case role == observed.Origin && len(d.Clones) > 0:
+				continue // a discarded clone needs it; swept later
+			case role == observed.Live && wrote:
+				m.act(Switch, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
+					Why: "writes since the switch are kept aside"})
+				m.discard(d.ID)
+			default:
+				m.act(Switch, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "made for a version that does not serve"})
+			}
+			waits = true
+		}
+		if waits {
+			return false
+		}
+	}
+	return true
+}
+
+// attemptKeeps says that a dataset is used by what serves after the attempt.
+func (m *machine) attemptKeeps(id string) bool {
+	a := m.rec.Attempt
+	for _, v := range []*Version{m.rec.Current, m.rec.Kept, m.rec.Idle} {
+		if v == nil || a.Swapped && v == m.rec.Current {
+			continue
+		}
+		if m.sharesData(v, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// sweep destroys what was given up and is past its retention, and snapshots
+// that are older than theirs.
+func (m *machine) sweep() {
+	if m.env.Empty || m.env.OtherController != "" || m.rec.Attempt != nil || m.needsStorage() && m.seen.Storage.Blind() {
+		return
+	}
+	for _, id := range sortedKeys(m.rec.Discards) {
+		d := m.dataset(id)
+		switch due := m.rec.Discards[id].Add(discardFor); {
+		case d == nil || d.Role != observed.Discarded || m.inUse(id, nil):
+			delete(m.rec.Discards, id)
+		case m.now.Before(due):
+			m.wakeAt(due)
+		case d.Busy || len(d.Clones) > 0 || len(d.Holds) > 0:
+		default:
+			m.act(Retire, id, Action{Verb: Destroy, Dataset: id, Why: "its retention is over"})
+		}
+	}
+	for i := range m.seen.Datasets {
+		d := &m.seen.Datasets[i]
+		if d.Role != observed.Origin || d.Created.IsZero() || len(d.Clones) > 0 || len(d.Holds) > 0 || d.Busy || m.isOrigin(d.ID) {
+			continue
+		}
+		if due := d.Created.Add(snapshotFor); m.now.Before(due) {
+			m.wakeAt(due)
+			continue
+		}
+		m.act(Retire, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "its retention is over"})
+	}
+}
+
+func (m *machine) isOrigin(id string) bool {
+	for i := range m.seen.Datasets {
+		if m.seen.Datasets[i].Origin == id {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,179 @@
+package reconcile
+
+import (
+	"maps"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// switchOver makes the routes exactly the new slot's by a compare-and-swap on
+// the revision that was seen, and has a marked request confirm it. A hold stays
+// until then and is released by a further set.
+func (m *machine) switchOver() bool {
+	a := m.rec.Attempt
+	if a.New.Entry.Tenant == "" {
+		m.swap()
+		return true
+	}
+	if a.Hold != nil && m.routed() == a.New.Slot && !m.held() {
+		a.Hold = nil // the limit has passed meanwhile, and led to the new slot
+	}
+	held := a.Hold != nil
+	if !a.Switched && !m.ready() {
+		return false
+	}
+	if !m.routeIs(a.New.Entry, held) {
+		if a.Switched && m.routed() != a.New.Slot {
+			// Somebody led it elsewhere after we had switched: prove again.
+			a.Switched = false
+		}
+		m.route(Switch, "switch", a.New.Entry, a.Hold, "the new version is proved: lead the requests to it")
+		return false
+	}
+	if !a.Switched {
+		a.Switched = true
+		a.New.Since = m.now
+	}
+	if _, ok := m.done[m.prefix()+"switch/confirm"]; !ok && !a.Swapped {
+		e := cloneEntry(a.New.Entry)
+		m.act(Switch, "", Action{Verb: Confirm, Slot: a.New.Slot, Entry: &e,
+			Why: "a marked request must be answered by the new slot"})
+		return false
+	}
+	if !a.Swapped {
+		m.swap()
+	}
+	if held {
+		m.route(Switch, "release", a.New.Entry, nil, "release the requests that wait, to the new slot")
+		a.Hold = nil
+		return false
+	}
+	return true
+}
+
+// ready is the guard of every switch: all that serves in the slot is healthy in
+// these very facts.
+func (m *machine) ready() bool {
+	a := m.rec.Attempt
+	parts, ok := m.parts(&a.New)
+	if !ok || m.seen.Runtime.Blind() || m.seen.Router.Blind() {
+		return false
+	}
+	for _, p := range runs(parts, false) {
+		if m.healthOf(p) != healthy {
+			m.enter(Verify)
+			m.poll(pollHealth)
+			return false
+		}
+	}
+	for name, id := range plans.Sorted(a.New.Data) {
+		if !m.routable(name, id) {
+			m.fail("the data of volume "+name+" are not those of this attempt's final snapshot", nil)
+			return false
+		}
+	}
+	return true
+}
+
+// routable says that a dataset may serve: it is live, whole, and where the
+// volume is cloned, a clone of this attempt's final snapshot.
+func (m *machine) routable(volume, id string) bool {
+	a, d := m.rec.Attempt, m.dataset(id)
+	if d == nil || !d.Ready || d.Role != observed.Live {
+		return false
+	}
+	if a.Op == Backward && !a.Stopped || m.rec.Current == nil || m.want == nil || m.want.Volumes[volume].OnUpgrade != plans.Clone {
+		return true
+	}
+	if a.Reused || m.rec.Data[volume].Dataset == "" {
+		return true
+	}
+	snap := m.datasetOf(volume, a.ID, observed.Origin)
+	return d.Attempt == a.ID && snap != nil && d.Origin == snap.ID
+}
+
+// swap makes the new version the current one.
+func (m *machine) swap() {
+	a := m.rec.Attempt
+	old := m.rec.Current
+	a.Switched, a.Swapped = true, true
+	a.New.Since, a.New.Wrote = m.now, false
+	m.rec.Current = a.New.clone()
+	m.rec.Entry = cloneEntry(a.New.Entry)
+	if m.rec.Kept != nil && m.rec.Kept.Slot == a.New.Slot {
+		m.rec.Kept = nil
+	}
+	if m.rec.Idle != nil && m.rec.Idle.Slot == a.New.Slot {
+		m.rec.Idle = nil
+	}
+	m.rec.Kept, m.rec.KeptUntil = old, time.Time{}
+	m.keepData()
+	from := ""
+	if old != nil {
+		from = string(old.Slot)
+	}
+	m.event(TenantSwitched, m.in.Name+" is served by "+string(a.New.Slot)+" ("+short(a.New.Generation)+")",
+		"slot", string(a.New.Slot), "from", from, "generation", a.New.Generation, "attempt", a.ID)
+}
+
+// keepData notes which datasets the current version uses.
+func (m *machine) keepData() { m.keepDataOf(m.rec.Current) }
+
+func (m *machine) keepDataOf(v *Version) {
+	for name, id := range plans.Sorted(v.Data) {
+		d := m.rec.Data[name]
+		d.Dataset = id
+		if m.want != nil {
+			if v, ok := m.want.Volumes[name]; ok {
+				d.Driver, d.Source = v.Driver, v.Source
+			}
+		}
+		if m.rec.Data == nil {
+			m.rec.Data = map[string]Data{}
+		}
+		m.rec.Data[name] = d
+	}
+}
+
+// route orders an entry with the revision that was seen.
+func (m *machine) route(step Phase, subject string, e plans.Entry, hold *HoldWindow, why string) bool {
+	e = cloneEntry(e)
+	if hold != nil {
+		e.Hold = &plans.Hold{ID: hold.ID, Limit: hold.Limit}
+	}
+	return m.act(step, subject, Action{Verb: Route, Slot: e.Slot, Entry: &e,
+		Revision: m.seen.Route.Revision, Why: why})
+}
+
+// routeIs says that the router has exactly this entry, held or not.
+func (m *machine) routeIs(e plans.Entry, held bool) bool {
+	seen := m.seen.Route.Entry
+	has := seen.Hold != nil
+	if has && m.seen.Route.Expired && !held {
+		has = false // it releases by itself; the mark left behind means nothing
+	}
+	seen.Hold, e.Hold = nil, nil
+	if held && !has {
+		return false
+	}
+	return has == held && sameEntry(seen, e)
+}
+
+// sameEntry compares what two entries do.
+func sameEntry(a, b plans.Entry) bool {
+	if a.Tenant != b.Tenant || a.Slot != b.Slot || len(a.Routes) != len(b.Routes) {
+		return false
+	}
+	for i := range a.Routes {
+		if !sameRoute(a.Routes[i], b.Routes[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameRoute(a, b plans.EntryRoute) bool {
+	return a.Host == b.Host && a.Path == b.Path && a.Service == b.Service && maps.Equal(a.Address, b.Address)
+}

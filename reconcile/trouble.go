@@ -1,0 +1,108 @@
+package reconcile
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// Trouble is the last problem met and when the next try is due.
+type Trouble struct {
+	Action  string           `json:"action"` // its id
+	Problem observed.Problem `json:"problem"`
+	Tries   int              `json:"tries"`
+	Since   time.Time        `json:"since"`
+	Next    time.Time        `json:"next"`
+}
+
+// How problems are tried again. A minute of tries is what an engine needs to
+// come back after a restart; registries and networks get more.
+const (
+	maxTries        = 8 // of a transient problem or a conflict, then the attempt fails
+	transientPause  = time.Second
+	transientLimit  = 30 * time.Second
+	outagePause     = 5 * time.Second
+	outageLimit     = 5 * time.Minute
+	refusedPause    = time.Minute
+	refusedLimit    = 10 * time.Minute
+	unknownDeadline = 10 * time.Minute // then a question is asked
+)
+
+// pause returns how long to wait before the given try.
+func pause(c observed.Class, tries int) time.Duration {
+	first, limit := transientPause, transientLimit
+	switch c {
+	case observed.Environment:
+		first, limit = outagePause, outageLimit
+	case observed.Refused:
+		first, limit = refusedPause, refusedLimit
+	case observed.Conflict:
+		if tries <= 1 {
+			return 0 // something moved: the new look decides
+		}
+	}
+	d := first
+	for range min(tries-1, 16) {
+		d *= 2
+	}
+	return min(d, limit)
+}
+
+// heed takes in what became of the last actions.
+func (m *machine) heed() {
+	prefix := m.prefix()
+	for _, r := range m.in.Results {
+		if !strings.HasPrefix(r.ID, prefix) {
+			continue // of an attempt that ended meanwhile
+		}
+		if r.Problem == nil {
+			if m.done == nil {
+				m.done = map[string]Result{}
+			}
+			m.done[r.ID] = r
+			if t := m.rec.Trouble; t != nil && t.Action == r.ID {
+				m.rec.Trouble = nil
+			}
+			continue
+		}
+		t := m.rec.Trouble
+		if t == nil {
+			t = &Trouble{Since: m.now}
+			m.rec.Trouble = t
+		}
+		t.Action, t.Problem = r.ID, *cloneProblem(r.Problem)
+		t.Tries++
+		t.Next = m.now.Add(pause(t.Problem.Class, t.Tries))
+	}
+}
+
+// waiting says that a problem's pause is not over.
+func (m *machine) waiting() bool {
+	t := m.rec.Trouble
+	return t != nil && m.now.Before(t.Next)
+}
+
+// outage returns the trouble that is nobody's fault, nil if there is none.
+func (m *machine) outage() *Trouble {
+	if t := m.rec.Trouble; t != nil && t.Problem.Class == observed.Environment {
+		return t
+	}
+	return nil
+}
+
+// hopeless says why the problem at hand ends an attempt, "" if it does not.
+func (m *machine) hopeless() string {
+	t := m.rec.Trouble
+	switch {
+	case t == nil:
+		return ""
+	case t.Problem.Class == observed.Refused:
+		return sentence(t.Problem)
+	case t.Problem.Class != observed.Environment && t.Tries >= maxTries:
+		return sentence(t.Problem) + ", after " + plural(t.Tries, "try", "tries")
+	}
+	return ""
+}
+
+func sentence(p observed.Problem) string { return p.Error() }
