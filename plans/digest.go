@@ -19,14 +19,14 @@ import (
 
 // Digest names the service: "s1:" and 16 hex digits.
 func (s Service) Digest() string {
-	var f form
+	f := newForm()
 	f.nest('{', '}', func() { f.service(s) })
 	return f.digest("s1:")
 }
 
 // Generation names the core: "g1:" and 16 hex digits.
 func (c Core) Generation() string {
-	var f form
+	f := newForm()
 	f.nest('{', '}', func() { f.services("services", c.Services) })
 	return f.digest("g1:")
 }
@@ -45,7 +45,7 @@ func (t *Tenant) Target() Target {
 		target.Idle = t.Idle.Generation()
 	}
 	if len(t.Aside) > 0 {
-		var f form
+		f := newForm()
 		f.nest('{', '}', func() { f.services("services", t.Aside) })
 		target.Aside = f.digest("a1:")
 	}
@@ -55,7 +55,7 @@ func (t *Tenant) Target() Target {
 // live names what changes in place: routes, the longest drain, and how the
 // services are judged.
 func (t *Tenant) live() string {
-	var f form
+	f := newForm()
 	f.nest('{', '}', func() {
 		if t.Drain != DefaultDrain {
 			f.key("drain")

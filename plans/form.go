@@ -15,6 +15,9 @@ type form struct {
 	inner bool // something was written at this level
 }
 
+// newForm returns a form with room for a common core.
+func newForm() *form { return &form{b: make([]byte, 0, 1024)} }
+
 // digest names the content: prefix and the first 64 bits of its sha256, in hex.
 func (f *form) digest(prefix string) string {
 	sum := sha256.Sum256(f.b)
