@@ -116,7 +116,7 @@ func Make(s Spec) (v1.Image, error) {
 	slices.Sort(file.Config.Env)
 	if s.Healthcheck {
 		file.Config.Healthcheck = &v1.HealthConfig{
-			Test:     []string{"CMD", "/serve", "check", "http://127.0.0.1:8080/health"},
+			Test:     []string{"CMD", "/serve", "check", "/health"},
 			Interval: 500 * time.Millisecond, Timeout: 2 * time.Second, Retries: 3,
 		}
 	}

@@ -16,6 +16,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -47,7 +49,11 @@ func main() {
 	}
 }
 
-// job is `serve exit N` or `serve check URL`, the latter for image healthchecks.
+// port is where the application listens.
+func port() string { return cmp.Or(os.Getenv("PORT"), "8080") }
+
+// job is `serve exit N` or `serve check URL`, the latter for image healthchecks;
+// a URL that is only a path is asked of the instance itself.
 func job(args []string) int {
 	if len(args) != 2 {
 		fmt.Fprintln(os.Stderr, "serve: want: exit N, or check URL")
@@ -67,7 +73,11 @@ func job(args []string) int {
 		}
 		return n
 	case "check":
-		res, err := http.Get(args[1])
+		url := args[1]
+		if strings.HasPrefix(url, "/") { // of this very instance, wherever it listens
+			url = "http://127.0.0.1:" + port() + url
+		}
+		res, err := http.Get(url)
 		if err != nil {
 			fmt.Println(err)
 			return 1
@@ -102,10 +112,6 @@ func serve() error {
 		}
 		s.well = s.well.Add(delay)
 	}
-	port := os.Getenv("PORT")
-	if port == "" {
-		port = "8080"
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", s.whoami)
 	mux.HandleFunc("/health", s.health)
@@ -116,7 +122,7 @@ func serve() error {
 	mux.Handle("/stream", shared)
 	mux.Handle("/echo", shared)
 	mux.HandleFunc("/data/{name}", s.file)
-	l, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("LISTEN"), port))
+	l, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("LISTEN"), port()))
 	if err != nil {
 		return err
 	}
