@@ -258,7 +258,7 @@ func TestEffect(t *testing.T) {
 		{"Tenant", "/services/app/env/LOG", "replace"},
 		{"Tenant", "/services/app/envFrom/0/version", "replace"},
 		{"Tenant", "/services/app/mounts/~1srv~1data/readOnly", "replace"},
-		{"Tenant", "/services/app/health/http/path", "policy"},
+		{"Tenant", "/services/app/health/http/path", "live"},
 		{"Tenant", "/routes/web/hosts", "live"},
 		{"Tenant", "/drain", "live"},
 		{"Tenant", "/hold/reason", "live"},
