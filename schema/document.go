@@ -19,7 +19,9 @@ const (
 	MaxFileSize = 8 << 20 // bytes of one YAML file
 	MaxDepth    = 40      // levels of maps and lists; the deepest field of the format is at 9
 	MaxValues   = 200_000 // values of one document after its aliases are expanded
-	maxProblems = 50      // of one document
+
+	maxProblems     = 50  // of one document
+	maxFileProblems = 200 // of one file, after which the rest is not read
 )
 
 // reader turns the YAML nodes of one document into JSON values and notes what
@@ -80,7 +82,7 @@ func (r *reader) value(n *yaml.Node) any {
 		return nil
 	case r.values > MaxValues:
 		r.full = true
-		r.problem(n, fmt.Sprintf("the document holds more than %d values after its aliases are expanded", MaxValues), "split it, or use fewer aliases")
+		r.problem(n, fmt.Sprintf("the document holds more than %d values, counting each use of an alias", MaxValues), "split it, or use fewer aliases")
 		return nil
 	case len(r.path) > MaxDepth:
 		r.full = true

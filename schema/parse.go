@@ -25,7 +25,11 @@ func Parse(name string, text []byte) ([]plans.Document, []plans.Problem) {
 		return nil, problems
 	}
 	var docs []plans.Document
-	for _, p := range parts {
+	for i, p := range parts {
+		if len(problems) >= maxFileProblems {
+			return docs, append(problems, plans.Problem{Pos: p.pos(1, 1),
+				Text: fmt.Sprintf("and %d more documents in this file are not read, after so many problems", len(parts)-i)})
+		}
 		doc, found := parseDocument(p)
 		problems = append(problems, found...)
 		if len(found) == 0 {

@@ -192,3 +192,13 @@ parallel: 2
 		t.Errorf("a second document: %+v", problems)
 	}
 }
+
+// TestFloodOfProblems keeps a file that is wrong from end to end from costing
+// its length in messages.
+func TestFloodOfProblems(t *testing.T) {
+	docs, problems := schema.Parse("x.yaml", []byte(strings.Repeat("---\na: 1\n", 100_000)))
+	if last := problems[len(problems)-1]; len(docs) != 0 || len(problems) != 201 ||
+		last.Pos.Line != 401 || !strings.Contains(last.Text, "99800 more documents") {
+		t.Errorf("%d problems, the last %+v", len(problems), problems[len(problems)-1])
+	}
+}

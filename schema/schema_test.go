@@ -1,14 +1,18 @@
 package schema_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/schema"
@@ -274,6 +278,37 @@ func TestEffect(t *testing.T) {
 	} {
 		if got := schema.Effect(c.kind, c.path); got != c.want {
 			t.Errorf("Effect(%s, %s) = %q, want %q", c.kind, c.path, got, c.want)
+		}
+	}
+}
+
+// TestPublishedSchemasStandAlone compiles what `reconcile schema` prints without
+// any other file, and judges a plan by it.
+func TestPublishedSchemasStandAlone(t *testing.T) {
+	for _, kind := range schema.Kinds() {
+		text, err := schema.JSON(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := jsonschema.NewCompiler()
+		c.LoadURL = func(url string) (io.ReadCloser, error) { return nil, fmt.Errorf("%s is wanted", url) }
+		if err := c.AddResource(schema.BaseID+kind+".schema.json", bytes.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+		compiled, err := c.Compile(schema.BaseID + kind + ".schema.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind == "Template" {
+			doc := object{"apiVersion": "reconcile/v1", "kind": "Template", "metadata": object{"name": "web"},
+				"spec": object{"services": object{"app": object{"port": 8080.0}}}}
+			if err := compiled.Validate(doc); err != nil {
+				t.Error(err)
+			}
+			doc["spec"].(object)["services"].(object)["app"].(object)["port"] = "8080"
+			if err := compiled.Validate(doc); err == nil {
+				t.Error("a port of text is taken")
+			}
 		}
 	}
 }
