@@ -58,6 +58,9 @@ func ownEngine(t testing.TB) *dockertest.Engine {
 	t.Helper()
 	e, dir := startEngine(t)
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the engine's log:\n%s", e.Log(40))
+		}
 		if err := e.Stop(); err != nil {
 			t.Error(err)
 		}
@@ -75,12 +78,33 @@ func startEngine(t testing.TB) (*dockertest.Engine, string) {
 	e, err := dockertest.Start(context.Background(), dir)
 	if err != nil {
 		os.RemoveAll(dir)
-		if errors.Is(err, dockertest.ErrUnable) && os.Getenv("CI") != "true" {
-			t.Skip(err)
-		}
-		t.Fatal(err)
+		unable(t, err)
 	}
 	return e, dir
+}
+
+// engineIn returns an engine whose data is in a directory of the test.
+func engineIn(t testing.TB, dir string) *dockertest.Engine {
+	t.Helper()
+	e, err := dockertest.Start(context.Background(), dir)
+	if err != nil {
+		unable(t, err)
+	}
+	t.Cleanup(func() {
+		if err := e.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// unable skips where no engine can be run, and fails where one must.
+func unable(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, dockertest.ErrUnable) && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	t.Fatal(err)
 }
 
 var owner = drivers.Owner{Fleet: "test", Node: "n1", Controller: "c1"}

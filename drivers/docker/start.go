@@ -34,22 +34,24 @@ func (r *Runtime) Start(ctx context.Context, id string, want plans.Instance) err
 	case err == nil:
 		return r.launch(ctx, made.ID, want)
 	case cerrdefs.IsConflict(err):
-		return r.again(ctx, want, opts)
+		return r.again(ctx, want, opts, conflict("start", ref, "the name "+opts.Name+" was taken and is free again"))
 	case cerrdefs.IsNotFound(err) && strings.Contains(strings.ToLower(err.Error()), "no such image"):
-		return refused("start", ref, "the image "+reference(want.Spec.Image)+" is not on this host", "pull it first")
+		// The engine looks for the image before the name.
+		return r.again(ctx, want, opts, refused("start", ref, "the image "+reference(want.Spec.Image)+" is not on this host", "pull it first"))
 	}
 	return r.problem("start", ref, err)
 }
 
-// again brings an instance that exists to the order, or says what is in the way.
-func (r *Runtime) again(ctx context.Context, want plans.Instance, opts client.ContainerCreateOptions) error {
+// again brings an instance that exists to the order, or says what is in the
+// way. If there is none, the answer is why it could not be made.
+func (r *Runtime) again(ctx context.Context, want plans.Instance, opts client.ContainerCreateOptions, why error) error {
 	ref := want.Key.String()
 	c, err := r.find(ctx, "start", want.Key)
 	if err != nil {
 		return err
 	}
 	if c == nil {
-		return conflict("start", ref, "the name "+opts.Name+" was taken and is free again")
+		return why
 	}
 	if what := differs(c, want, opts); what != "" {
 		return conflict("start", ref, what)
