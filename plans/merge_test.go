@@ -153,3 +153,30 @@ func FuzzMerge(f *testing.F) {
 		}
 	})
 }
+
+// FuzzResolve resolves any spec at all: a plan or problems, and the same again.
+func FuzzResolve(f *testing.F) {
+	f.Add(`{"services":{"app":{"image":"a@sha256:","port":80,"mounts":{"/d":"x"}}}}`, `{"template":"t","routes":{"r":{"hosts":["{{tenant}}.x"]}}}`)
+	f.Add(`{"slots":{"blue":{"services":{"app":null},"ports":{"app/http":1}}}}`, `{"template":"t","activeSlot":"blue","services":{"app":{}}}`)
+	f.Add(`{"services":null,"volumes":{"v":[]}}`, `{"removed":true,"hold":{"until":1}}`)
+	f.Add(`{"services":{"a":{"after":["b"]},"b":{"after":["a"],"files":{"/f":{"from":"x"}},"health":{"exec":{"command":["{{{{"]}}}}}`, `{"template":"t"}`)
+	f.Fuzz(func(t *testing.T, template, tenant string) {
+		var a, b map[string]any
+		if json.Unmarshal([]byte(template), &a) != nil || json.Unmarshal([]byte(tenant), &b) != nil {
+			t.Skip()
+		}
+		docs := []Document{
+			{Kind: KindFleet, Name: "f", Spec: map[string]any{"defaults": a}},
+			{Kind: KindTemplate, Name: "t", Spec: a}, {Kind: KindTenant, Name: "x", Spec: b},
+		}
+		plan, problems := Resolve(docs, Options{})
+		again, same := Resolve(docs, Options{})
+		if (plan == nil) != (len(problems) > 0) || !reflect.DeepEqual(plan, again) || !reflect.DeepEqual(problems, same) {
+			t.Fatalf("%v %v\n%v %v", plan, problems, again, same)
+		}
+		if plan != nil {
+			plan.Tenants[0].Target()
+		}
+		Explain(docs, "x", Options{})
+	})
+}
