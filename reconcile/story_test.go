@@ -1,0 +1,411 @@
+package reconcile_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the stories' output as it is now; read the diff before committing it")
+
+// TestStories runs testdata/step/*.txt: commands, then ----, then what came of
+// them, up to an empty line. See testdata/step/README.
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/step/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := newStory(t).tell(string(text))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(text) {
+				t.Errorf("%s tells another story (run with -rewrite and read the diff):\n%s", file, firstDifference(got, string(text)))
+			}
+		})
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range max(len(g), len(w)) {
+		if i >= len(g) || i >= len(w) || g[i] != w[i] {
+			at := func(l []string) string { return strings.Join(l[min(i, len(l)):min(i+4, len(l))], "\n") }
+			return fmt.Sprintf("line %d\ngot:\n%s\nwant:\n%s", i+1, at(g), at(w))
+		}
+	}
+	return ""
+}
+
+// story is one run of the machine on a tiny world.
+type story struct {
+	t       *testing.T
+	w       *world
+	want    *plans.Tenant
+	rec     reconcile.Record
+	last    reconcile.Report
+	results []reconcile.Result
+	answers map[string]string
+	permit  *reconcile.Permit
+	env     reconcile.Env
+	open    bool
+	retry   bool
+	local   reconcile.Local
+	out     strings.Builder
+	said    string
+}
+
+func newStory(t *testing.T) *story {
+	w := newWorld()
+	return &story{t: t, w: w, answers: map[string]string{}, env: *w.env()}
+}
+
+// tell runs a story and returns its text with what came of it.
+func (s *story) tell(text string) string {
+	var all strings.Builder
+	for _, block := range strings.Split(strings.TrimRight(text, "\n"), "\n\n") {
+		head, _, _ := strings.Cut(block, "\n----")
+		all.WriteString(head + "\n")
+		commands := 0
+		s.out.Reset()
+		for _, line := range strings.Split(head, "\n") {
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			commands++
+			s.command(line)
+		}
+		if commands > 0 {
+			all.WriteString("----\n" + ids.ReplaceAllString(s.out.String(), "$1"))
+		}
+		all.WriteString("\n")
+	}
+	return strings.TrimRight(all.String(), "\n") + "\n"
+}
+
+// ids cuts the digests of attempts and questions, which say nothing to a reader.
+var ids = regexp.MustCompile(`(\ba\d+|\.[a-z-]+)-[0-9a-f]{4,8}\b`)
+
+func (s *story) command(line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	args := strings.Fields(rest)
+	f := &s.w.facts
+	switch word {
+	case "plan":
+		s.want = tenant(s.t, args)
+		s.w.learn(s.want)
+	case "gone":
+		s.want = nil
+	case "image":
+		s.w.images[args[0]] = args[1]
+	case "permit":
+		s.permit = &reconcile.Permit{Why: rest}
+		if rest == "yes" {
+			s.permit = nil
+		}
+	case "open":
+		s.open = rest == "yes"
+	case "retry":
+		s.retry = true
+	case "rollback":
+		s.local = reconcile.GoBack
+	case "fail", "lose":
+		times := 1
+		if len(args) > 3 {
+			times, _ = strconv.Atoi(args[3])
+		}
+		s.w.fails = append(s.w.fails, failure{match: args[0], times: times, after: word == "lose",
+			problem: observed.Problem{Class: observed.Class(args[1]), Text: strings.ReplaceAll(args[2], "_", " "), Hint: "look at the host"}})
+	case "blind":
+		s.sight(args[0]).Err = &observed.Problem{Op: "look", Class: observed.Environment, Text: "connection refused"}
+	case "sight":
+		s.sight(args[0]).Err = nil
+	case "kill", "rm", "exit", "unready", "swap":
+		s.person(word, args[0])
+	case "route":
+		s.w.rev++
+		f.Route.Entry.Slot, f.Route.Revision = plans.Slot(args[0]), s.w.rev
+	case "usage":
+		s.usage(args)
+	case "lose-data":
+		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return d.ID == args[0] })
+	case "foreign":
+		f.Foreign = args
+	case "file":
+		s.w.files = map[string]string{args[0]: args[1]}
+	case "forget":
+		s.rec = reconcile.Record{}
+	case "env":
+		s.env.Empty = slices.Contains(args, "empty")
+		s.env.OtherController = ""
+		if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "other=") }); i >= 0 {
+			s.env.OtherController = strings.TrimPrefix(args[i], "other=")
+		}
+	case "unknown-spec":
+		s.w.specs = map[string]plans.Core{}
+	case "answer":
+		if s.last.Question == nil {
+			s.t.Fatalf("answer %s: there is no question", rest)
+		}
+		s.answers[s.last.Question.ID] = rest
+	case "report":
+		s.report()
+	case "facts":
+		s.facts()
+	case "run":
+		d, err := plans.ParseDuration(args[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run(d.Std())
+	case "step":
+		s.step()
+	case "pass":
+		d, err := plans.ParseDuration(args[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.w.now = s.w.now.Add(d.Std())
+	default:
+		s.t.Fatalf("unknown command %q", word)
+	}
+}
+
+func (s *story) sight(part string) *observed.Sight {
+	f := &s.w.facts
+	return map[string]*observed.Sight{"runtime": &f.Runtime, "router": &f.Router, "storage": &f.Storage}[part]
+}
+
+// person is somebody who does things behind our back.
+func (s *story) person(word, what string) {
+	f := &s.w.facts
+	slot, service, _ := strings.Cut(what, "/")
+	i := slices.IndexFunc(f.Instances, func(i observed.Instance) bool {
+		return string(i.Slot) == slot && (i.Service == service || service == "*")
+	})
+	if i < 0 {
+		s.t.Fatalf("%s %s: there is none", word, what)
+	}
+	switch word {
+	case "kill":
+		f.Instances[i].Phase, f.Instances[i].Exit, f.Instances[i].Health = observed.Exited, 137, observed.Health{}
+	case "swap":
+		f.Instances[i].Digest = "s1:other"
+	case "rm":
+		f.Instances = slices.Delete(f.Instances, i, i+1)
+	}
+}
+
+func (s *story) usage(args []string) {
+	r := &s.w.facts.Route
+	slot := plans.Slot(args[0])
+	u := r.Slots[slot]
+	for _, a := range args[1:] {
+		key, v, _ := strings.Cut(a, "=")
+		n, _ := strconv.Atoi(v)
+		switch key {
+		case "inflight":
+			u.InFlight = n
+		case "requests":
+			u.Requests = uint64(n)
+		case "writes":
+			u.Writes = uint64(n)
+		case "errors":
+			u.Errors = uint64(n)
+		case "millis":
+			u.Millis = uint64(n)
+		}
+	}
+	slots := map[plans.Slot]observed.Usage{slot: u}
+	for k, v := range r.Slots {
+		if k != slot {
+			slots[k] = v
+		}
+	}
+	r.Slots = slots
+}
+
+// run steps and acts until the time is over, waking as the machine asks.
+func (s *story) run(d time.Duration) {
+	end := s.w.now.Add(d)
+	for range 10000 {
+		dec := s.step()
+		if s.act(dec) {
+			continue
+		}
+		if dec.Wake.IsZero() || dec.Wake.After(end) {
+			s.w.now = end
+			return
+		}
+		if !dec.Wake.After(s.w.now) {
+			s.t.Fatalf("at %s: asks to wake at once and does nothing: %s", s.at(), dec.Report.Why)
+		}
+		s.w.now = dec.Wake
+	}
+	s.t.Fatalf("no end in sight:\n%s", s.out.String())
+}
+
+func (s *story) at() string { return s.w.now.Sub(start).String() }
+
+// step asks the machine once, twice over, and prints what is new.
+func (s *story) step() reconcile.Decision {
+	s.w.look()
+	in := reconcile.Input{Name: "acme", Want: s.want, Facts: &s.w.facts, Results: s.results, Answers: s.answers,
+		Retry: s.retry, Local: s.local, Now: s.w.now, Env: &s.env}
+	if s.permit != nil {
+		in.Permit = *s.permit
+	} else if s.want != nil {
+		in.Permit = reconcile.Permit{Go: true, Target: s.want.Target()}
+	}
+	in.Permit.Open = s.open
+	s.results, s.retry, s.local = nil, false, ""
+	before := encode(s.t, s.rec)
+	dec, rec := reconcile.Step(in, s.rec)
+	again, rec2 := reconcile.Step(in, s.rec)
+	if !reflect.DeepEqual(dec, again) || encode(s.t, rec) != encode(s.t, rec2) {
+		s.t.Fatalf("at %s: the same step twice decides differently", s.at())
+	}
+	scribble(reflect.ValueOf(&rec2).Elem())
+	if encode(s.t, s.rec) != before {
+		s.t.Fatalf("at %s: the record that was returned shares memory with the one handed in", s.at())
+	}
+	// A record must survive its journal.
+	var stored reconcile.Record
+	if err := json.Unmarshal([]byte(encode(s.t, rec)), &stored); err != nil {
+		s.t.Fatal(err)
+	}
+	s.rec, s.last = stored, dec.Report
+	for _, e := range dec.Events {
+		fmt.Fprintf(&s.out, "%s ! %s: %s%s\n", s.at(), e.Kind, e.Text, logOf(e))
+	}
+	r := dec.Report
+	said := fmt.Sprintf("%s %s %s: %s", r.State, r.Reason, r.Phase, r.Why)
+	if said != s.said {
+		s.said = said
+		fmt.Fprintf(&s.out, "%s = %s\n", s.at(), strings.Join(strings.Fields(said), " "))
+		if r.Next != "" {
+			fmt.Fprintf(&s.out, "%s   next: %s\n", s.at(), r.Next)
+		}
+	}
+	return dec
+}
+
+func logOf(e reconcile.Event) string {
+	if cut := e.Fields["cut"]; cut != "" && cut != "0" {
+		return " (cut " + cut + ")"
+	}
+	return ""
+}
+
+func (s *story) act(dec reconcile.Decision) bool {
+	for _, a := range dec.Actions {
+		res := s.w.do(a)
+		s.results = append(s.results, res)
+		fmt.Fprintf(&s.out, "%s > %s%s\n", s.at(), strings.TrimPrefix(a.ID, "acme/"), detail(a))
+		if res.Problem != nil {
+			fmt.Fprintf(&s.out, "%s   %s: %s\n", s.at(), res.Problem.Class, res.Problem)
+			break
+		}
+	}
+	return len(dec.Actions) > 0
+}
+
+func detail(a reconcile.Action) string {
+	switch {
+	case a.Verb == reconcile.Route:
+		held := ""
+		if a.Entry.Hold != nil {
+			held = " held"
+		}
+		return " → " + string(a.Entry.Slot) + held
+	case a.Verb == reconcile.SetRouted:
+		return " " + strconv.FormatBool(a.Routed)
+	case a.Verb == reconcile.SetRole:
+		return " " + string(a.Role)
+	}
+	return ""
+}
+
+func (s *story) report() {
+	r := s.last
+	fmt.Fprintf(&s.out, "%s %s %s\n", r.State, r.Reason, r.Why)
+	fmt.Fprintf(&s.out, "op %q active %s kept %s done %v failed %v restored %v\n", string(r.Op), r.Active, r.Kept, r.Done, r.Failed, r.Restored)
+	if q := r.Question; q != nil {
+		fmt.Fprintf(&s.out, "? %s: %s\n", q.ID, q.Text)
+		for a, means := range plans.Sorted(q.Answers) {
+			fmt.Fprintf(&s.out, "  %s: %s\n", a, means)
+		}
+	}
+	for _, d := range r.Drift {
+		fmt.Fprintf(&s.out, "drift %s %s\n", d.Kind, d.Text)
+	}
+}
+
+func (s *story) facts() {
+	f := &s.w.facts
+	for _, i := range f.Instances {
+		fmt.Fprintf(&s.out, "%s/%s %s %s routed=%v\n", i.Slot, i.Service, i.Image, i.Phase, i.Routed)
+	}
+	for _, d := range f.Datasets {
+		fmt.Fprintf(&s.out, "%s %s %s\n", d.ID, d.Role, d.Slot)
+	}
+	fmt.Fprintf(&s.out, "routes → %s\n", f.Route.Entry.Slot)
+}
+
+func encode(t *testing.T, v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// scribble writes over everything a value points to.
+func scribble(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			scribble(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				scribble(v.Field(i))
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			scribble(v.Index(i))
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			v.SetMapIndex(k, reflect.Zero(v.Type().Elem()))
+		}
+	case reflect.String:
+		v.SetString("scribbled")
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		v.SetInt(7)
+	}
+}
