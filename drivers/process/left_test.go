@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gitops-fleet/reconcile/drivers/process"
 )
 
 // proc is one process of an instance.
@@ -90,7 +92,7 @@ func kill(t *testing.T, pid int) {
 // cleanUp removes all instances of a root and proves that nothing is left:
 // no process, no mount, no directory, no temporary file.
 func cleanUp(t *testing.T, root string) {
-	rt := newRuntime(t, root)
+	rt := newRuntime(t, root, process.Limits{})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	seen, _, err := rt.Observe(ctx)

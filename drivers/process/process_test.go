@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,9 +26,9 @@ func TestMain(m *testing.M) {
 
 // hub is the registry of all tests of this package, with one binary in it.
 var hub struct {
-	dir string
-	reg *images.Registry
-	bin func() (string, error)
+	dir        string
+	reg        *images.Registry
+	bin, guest func() (string, error)
 
 	mu   sync.Mutex
 	refs map[drivertest.Image]string
@@ -53,11 +54,26 @@ func run(m *testing.M) int {
 		}
 		return images.BuildServe(context.Background(), hub.dir)
 	})
+	hub.guest = sync.OnceValues(func() (string, error) {
+		if bin := os.Getenv(envGuest); bin != "" {
+			return bin, nil
+		}
+		out := filepath.Join(hub.dir, "guest")
+		cmd := exec.Command("go", "build", "-trimpath", "-o", out, "./internal/guest")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if b, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build guest: %w\n%s", err, b)
+		}
+		return out, nil
+	})
 	return m.Run()
 }
 
-// envServe names the application's binary where it was built before.
-const envServe = "PROCESS_TEST_SERVE"
+// The programs of the images, where they were built before.
+const (
+	envServe = "PROCESS_TEST_SERVE"
+	envGuest = "PROCESS_TEST_GUEST"
+)
 
 // image pushes a test image, once.
 func image(t *testing.T, kind drivertest.Image) string {
@@ -99,10 +115,10 @@ func image(t *testing.T, kind drivertest.Image) string {
 // hosts are the roots of the tests under way, by test.
 var hosts sync.Map
 
-func newRuntime(t *testing.T, root string) *process.Runtime {
+func newRuntime(t *testing.T, root string, limits process.Limits) *process.Runtime {
 	t.Helper()
 	rt, err := process.New(process.Config{
-		Root: root, Owner: drivers.Owner{Fleet: "test", Node: "here", Controller: "one"},
+		Root: root, Limits: limits, Owner: drivers.Owner{Fleet: "test", Node: "here", Controller: "one"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -119,11 +135,15 @@ func newRuntime(t *testing.T, root string) *process.Runtime {
 // nothing is left of it.
 func host(t *testing.T) *process.Runtime {
 	t.Helper()
-	root := filepath.Join(t.TempDir(), "run")
+	return hostWith(t, filepath.Join(t.TempDir(), "run"), process.Limits{})
+}
+
+func hostWith(t *testing.T, root string, limits process.Limits) *process.Runtime {
+	t.Helper()
 	hosts.Store(t.Name(), root)
 	t.Cleanup(func() { nothingLeft(t, root) })
 	t.Cleanup(func() { cleanUp(t, root) })
-	return newRuntime(t, root)
+	return newRuntime(t, root, limits)
 }
 
 func rootOf(t *testing.T) string {
@@ -134,7 +154,7 @@ func rootOf(t *testing.T) string {
 	return root.(string)
 }
 
-func reopen(t *testing.T) drivers.Runtime { return newRuntime(t, rootOf(t)) }
+func reopen(t *testing.T) drivers.Runtime { return newRuntime(t, rootOf(t), process.Limits{}) }
 
 func dirOf(t *testing.T, key plans.Key) string {
 	return filepath.Join(rootOf(t), "instances", key.Tenant+"."+string(key.Slot)+"."+key.Service)

@@ -245,10 +245,20 @@ func (r *Runtime) shim(ctx context.Context, args []string, id ids, dir, lock *os
 	if err != nil {
 		return "", fmt.Errorf("make namespaces: %w", err)
 	}
-	go func() { _ = cmd.Wait() }() // it outlives us or is reaped; its state is on disk
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is on disk
+		close(ended)
+	}()
 	stop := context.AfterFunc(ctx, func() { in.Close() })
 	defer stop()
 	word, err := io.ReadAll(in)
+	if err == nil && string(word) != readyWord {
+		select { // whoever is told that it failed shall find nothing of it running
+		case <-ended:
+		case <-ctx.Done():
+		}
+	}
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
