@@ -50,6 +50,43 @@ func (h *Host) Load(name string, seen *observed.Tenant) {
 	}
 }
 
+// Truth returns what Load would need to make the tenant again: all that a look
+// at the host as it is shows, even at parts that do not answer.
+func (h *Host) Truth(name string) observed.Tenant {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := observed.Sight{At: h.now()}
+	out := observed.Tenant{Runtime: at, Router: at, Storage: at}
+	t := h.tenants[name]
+	if t == nil {
+		return out
+	}
+	for _, i := range t.instances {
+		h.settle(i)
+		seen := i.seen
+		seen.Ports = maps.Clone(i.seen.Ports)
+		switch well, atAll := h.well(i); {
+		case well:
+			seen.Health.Verdict = observed.Healthy
+		case atAll:
+			seen.Health.Verdict = observed.Failing
+		}
+		out.Instances = append(out.Instances, seen)
+	}
+	for _, what := range t.foreign {
+		out.Foreign = append(out.Foreign, what)
+	}
+	slices.Sort(out.Foreign)
+	if t.route != nil {
+		h.settleRoute(t.route)
+		out.Route = t.route.show()
+	}
+	for _, d := range t.datasets {
+		out.Datasets = append(out.Datasets, h.show(d))
+	}
+	return out
+}
+
 // liveOf finds the dataset a loaded snapshot was taken of: the one of its
 // volume and slot that is no snapshot. A snapshot without one stands alone.
 func (t *tenant) liveOf(snap *dataset) *dataset {

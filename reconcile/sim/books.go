@@ -1,0 +1,185 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// books are the checkers' own records. They are written from what was seen,
+// decided and done, by the rules of the design, and never from the memory of
+// the step. The first rule broken ends the run.
+type books struct {
+	w      *world
+	broken *Violation
+
+	// Probes: answers in a row that were well, of each instance since its start.
+	runs map[life]int
+	sick map[plans.Key]bool // by a person's or fate's hand
+
+	// Routes: where requests were led by a decision that was right, where
+	// before that, and since when.
+	routed, before plans.Slot
+	since          time.Time
+	swung          bool // the present slot was led to by a switch, not by way of going back
+
+	history  []string              // images of the app that were reached whole
+	versions map[string]version    // generations that were reached whole
+	failed   map[plans.Target]bool // that were given up, and not released since
+	want     plans.Target          // of the last step
+	wasBlind bool                  // the runtime, at the last step
+	wasFail  bool                  // the last report said failed
+
+	jobs    map[string]string // service, slot and attempt → engine id of the one run
+	byHand  map[plans.Key]bool
+	binds   map[plans.Key][]string // host paths an instance was started with
+	acked   map[uint64]plans.Slot  // writes answered well, and who did
+	lossOK  bool                   // a person or the plan accepted that writes are left behind
+	acts    map[reconcile.Verb]int
+	phases  map[reconcile.Phase]int
+	reached map[string]int // what the run came to see, for the sum over all
+
+	cut, at int // the boundary to die at in a drill, and the one we are at
+}
+
+// life is one run of one instance.
+type life struct {
+	id      string
+	started time.Time
+}
+
+// version is what the services of a generation were.
+type version map[string]observed.Instance
+
+// Violation is a rule broken.
+type Violation struct {
+	Rule string // "S1" and so on, as the design names them
+	Text string
+}
+
+func (v *Violation) Error() string { return v.Rule + ": " + v.Text }
+
+func newBooks(w *world) *books {
+	return &books{
+		w: w, runs: map[life]int{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
+		failed: map[plans.Target]bool{}, jobs: map[string]string{}, byHand: map[plans.Key]bool{},
+		binds: map[plans.Key][]string{}, acked: map[uint64]plans.Slot{},
+		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, cut: -1,
+	}
+}
+
+// fail notes the first rule broken.
+func (b *books) fail(rule, format string, args ...any) {
+	if b.broken == nil {
+		b.broken = &Violation{rule, fmt.Sprintf(format, args...)}
+		b.w.trace.add(b.w, "BROKEN", "%s: %s", rule, b.broken.Text)
+	}
+}
+
+// boundary says whether a drill dies here.
+func (b *books) boundary(string) bool {
+	b.at++
+	return b.at-1 == b.cut
+}
+
+// answered takes in a probe's answer.
+func (b *books) answered(id string, started time.Time, ok bool) {
+	l := life{id, started}
+	if ok {
+		b.runs[l]++
+	} else {
+		b.runs[l] = 0
+	}
+}
+
+func (b *books) ill(key plans.Key, is bool)       { b.sick[key] = is }
+func (b *books) removedByHand(key plans.Key)      { b.byHand[key] = true }
+func (b *books) answeredQuestion()                { clear(b.failed); b.lossOK = true }
+func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.Started}] >= successes }
+
+// acting takes in an action that is about to be tried.
+func (b *books) acting(a reconcile.Action) {
+	b.acts[a.Verb]++
+	if a.Verb == reconcile.Start {
+		var paths []string
+		for _, bind := range a.Instance.Volumes {
+			paths = append(paths, bind.Host)
+		}
+		b.binds[a.Instance.Key] = paths
+	}
+}
+
+// served takes in the end of a request.
+func (b *books) served(r *request, status int, slot plans.Slot) {
+	if r.write && status == 200 {
+		b.acked[r.id] = slot
+	}
+	if (status == 502 || status == 500) && !b.w.opt.faulty() {
+		b.reached["errors"]++
+	}
+}
+
+// decided holds a decision against the rules, by the facts it was made on.
+func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile.Decision, rec reconcile.Record) {
+	if in.Want == nil || in.Want.Target() != b.want {
+		clear(b.failed) // the target changed
+	}
+	b.want = b.w.target
+	if in.Retry || in.Local != "" {
+		clear(b.failed)
+		b.lossOK = b.lossOK || in.Local != ""
+	}
+	b.phases[d.Report.Phase]++
+	b.checkPure(in, before, d, rec)
+	b.checkQuiet(in, d, rec)
+	b.checkHeld(in, d)
+	b.checkBlind(in, d)
+	b.checkWithheld(in, d)
+	// The actions are carried out in order, so each is held against what those
+	// before it will have made of the facts.
+	route := in.Facts.Route
+	for _, a := range d.Actions {
+		switch a.Verb {
+		case reconcile.Route:
+			b.checkRoute(in, route, a)
+			if a.Entry.Slot != b.routed && a.Entry.Slot != plans.NoSlot {
+				b.before, b.routed, b.since = b.routed, a.Entry.Slot, in.Now
+			}
+			route.Entry, route.Held = *a.Entry, a.Entry.Hold != nil && route.Held
+		case reconcile.Unroute:
+			b.checkUnroute(in, route)
+			route = observed.Route{}
+		case reconcile.Stop, reconcile.Remove:
+			b.checkStop(in, route, a)
+			b.checkBake(in, a)
+			b.checkDrain(in, route, a)
+		case reconcile.Destroy:
+			b.checkDestroy(in, route, a)
+		}
+	}
+	b.note(d)
+}
+
+// note remembers what the report says for later steps.
+func (b *books) note(d reconcile.Decision) {
+	r := d.Report
+	if r.Failed && r.Target == b.w.target && !r.Target.Zero() {
+		if !b.failed[r.Target] {
+			b.reached["failed"]++
+		}
+		b.failed[r.Target] = true
+	}
+	b.wasFail = r.Failed
+	if r.Done && r.State == reconcile.Converged && r.Generation != "" {
+		if _, known := b.versions[r.Generation]; !known {
+			b.reached["done"]++
+		}
+		b.checkBack(r)
+	}
+	if r.Question != nil {
+		b.reached["question"]++
+	}
+}

@@ -1,0 +1,138 @@
+package sim
+
+import (
+	"reflect"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// touches says whether an action changes anything on the host.
+func touches(v reconcile.Verb) bool {
+	return v != reconcile.Check && v != reconcile.Confirm && v != reconcile.Forget
+}
+
+// checkPure: the same input and memory give the same decision, the memory that
+// was handed in is not touched, and what comes out survives the journal.
+func (b *books) checkPure(in reconcile.Input, before reconcile.Record, d reconcile.Decision, rec reconcile.Record) {
+	if b.w.turns%16 != 0 {
+		return
+	}
+	kept := roundTrip(before)
+	again, memory := b.w.step(in, before)
+	if !reflect.DeepEqual(again, d) || !reflect.DeepEqual(memory, rec) {
+		b.fail("pure", "the same step twice decides otherwise")
+	}
+	if !reflect.DeepEqual(roundTrip(before), kept) {
+		b.fail("pure", "the step writes into the memory it was handed")
+	}
+	b.w.step(in, rec)
+	if !reflect.DeepEqual(roundTrip(rec), roundTrip(memory)) {
+		b.fail("pure", "the next step writes into the memory of this one")
+	}
+}
+
+// checkQuiet holds S9: a second pass at the same time does nothing, and nothing
+// happens before the time it asked for.
+func (b *books) checkQuiet(in reconcile.Input, d reconcile.Decision, rec reconcile.Record) {
+	if len(d.Actions) > 0 || b.w.turns%4 != 1 {
+		return
+	}
+	again := in
+	again.Results, again.Retry, again.Local = nil, false, ""
+	second, rec2 := b.w.step(again, rec)
+	if len(second.Actions) > 0 {
+		b.fail("S9", "a second step at the same time orders %s", second.Actions[0].ID)
+		return
+	}
+	if d.Wake.IsZero() || d.Wake.Sub(in.Now) < 2 {
+		return
+	}
+	again.Now = in.Now.Add(d.Wake.Sub(in.Now) / 2)
+	if early, _ := b.w.step(again, rec2); len(early.Actions) > 0 {
+		b.fail("S9", "%s is ordered before the time it asked to be woken", early.Actions[0].ID)
+	}
+}
+
+// checkHeld holds S5: nobody touches a held tenant, from its safe state on.
+func (b *books) checkHeld(in reconcile.Input, d reconcile.Decision) {
+	f := in.Facts
+	if in.Want == nil || in.Want.Hold == nil || f.Runtime.Blind() || f.Router.Blind() || f.Storage.Blind() {
+		return
+	}
+	safe := f.Route.Entry.Hold == nil && f.Route.Entry.Slot == b.routed && b.routed != plans.NoSlot
+	if !b.w.shape.Routes {
+		app := f.Instance(plans.Blue, "app")
+		other := f.Instance(plans.Green, "app")
+		safe = app != nil && app.Phase == observed.Running && other == nil || other != nil && other.Phase == observed.Running && app == nil
+	}
+	if !safe {
+		return
+	}
+	for _, a := range d.Actions {
+		if touches(a.Verb) {
+			b.fail("S5", "%s %s on a held tenant", a.Verb, a.ID)
+		}
+	}
+	b.reached["held"]++
+}
+
+// checkBlind: not seen is neither healthy nor failed. Nothing is begun and
+// nobody is blamed by a look that saw nothing; what is under way may be undone.
+func (b *books) checkBlind(in reconcile.Input, d reconcile.Decision) {
+	if !in.Facts.Runtime.Blind() {
+		b.wasBlind = false
+		return
+	}
+	again := b.wasBlind
+	b.wasBlind = true
+	for _, a := range d.Actions {
+		if (a.Verb == reconcile.Stop || a.Verb == reconcile.Remove || a.Verb == reconcile.Destroy) && in.Facts.Route.Entry.Hold == nil {
+			b.fail("unknown", "%s ordered by a look that saw no instances", a.ID)
+		}
+	}
+	if d.Report.Failed && !b.wasFail && again && in.Facts.Route.Entry.Hold == nil && len(in.Results) == 0 {
+		b.fail("unknown", "a target failed while nobody could see: %s", d.Report.Why)
+	}
+}
+
+// checkWithheld holds S4: a target that was given up is not started again
+// without a word.
+func (b *books) checkWithheld(in reconcile.Input, d reconcile.Decision) {
+	t := b.w.target
+	if !b.failed[t] || len(in.Answers) > 0 {
+		return
+	}
+	for _, a := range d.Actions {
+		begins := a.Verb == reconcile.Start || a.Verb == reconcile.Pull || a.Verb == reconcile.Create || a.Verb == reconcile.Clone
+		if begins && a.Step != reconcile.Repair && a.Generation != "" && a.Generation == t.Core && b.generation(in.Facts) != t.Core {
+			b.fail("S4", "%s begins again what failed", a.ID)
+		}
+	}
+}
+
+// generation is that of the routed slot.
+func (b *books) generation(f *observed.Tenant) string {
+	if app := f.Instance(f.Route.Entry.Slot, "app"); app != nil {
+		return app.Generation
+	}
+	return ""
+}
+
+// moved takes in that the world moved. It holds S7: a job runs at most once in
+// an attempt.
+func (b *books) moved() {
+	for _, i := range b.w.truth().Instances {
+		if !i.Job {
+			continue
+		}
+		run := i.Key.String() + " " + i.Attempt
+		switch id := b.jobs[run]; {
+		case id == "" || b.byHand[i.Key]:
+			b.jobs[run] = i.ID
+		case id != i.ID:
+			b.fail("S7", "job %s ran twice in attempt %s", i.Key, i.Attempt)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+var (
+	schedules = flag.Int("schedules", 500, "how many seeds TestSeeds runs")
+	first     = flag.Uint64("first", 1, "the first of them")
+	seed      = flag.Uint64("seed", 0, "the seed TestSeed repeats")
+)
+
+// seeds runs n seeds from the first on, on all cores, and returns the lowest
+// one that breaks a rule (0: none), and what all of them came to see.
+func seeds(first uint64, n int, step Step) (broken uint64, reached map[string]int, turns int) {
+	var next, lowest atomic.Uint64
+	next.Store(first)
+	lowest.Store(first + uint64(n))
+	var mu sync.Mutex
+	reached = map[string]int{}
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				s := next.Add(1) - 1
+				if s >= lowest.Load() {
+					return
+				}
+				o := Run(s, step)
+				if o.Broken != nil {
+					for {
+						low := lowest.Load()
+						if s >= low || lowest.CompareAndSwap(low, s) {
+							break
+						}
+					}
+				}
+				mu.Lock()
+				turns += o.Turns
+				for what, n := range o.Reached {
+					reached[what] += n
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if low := lowest.Load(); low < first+uint64(n) {
+		broken = low
+	}
+	return broken, reached, turns
+}
+
+// TestSeeds runs many seeds and wants every one of them clean.
+func TestSeeds(t *testing.T) {
+	broken, reached, turns := seeds(*first, *schedules, reconcile.Step)
+	if broken != 0 {
+		t.Fatal(Traced(broken, reconcile.Step))
+	}
+	t.Logf("%d schedules, %d turns", *schedules, turns)
+	for _, what := range sorted(reached) {
+		t.Logf("%8d %s", reached[what], what)
+	}
+	for _, what := range []string{"done", "switched", "failed", "again", "held", "question", "writes kept"} {
+		if reached[what] == 0 {
+			t.Errorf("no schedule came to see %q", what)
+		}
+	}
+}
+
+// TestSeed repeats one run and prints it.
+func TestSeed(t *testing.T) {
+	if *seed == 0 {
+		t.Skip("give one with -seed")
+	}
+	o := Traced(*seed, reconcile.Step)
+	fmt.Println(o)
+	if o.Broken != nil {
+		t.Fail()
+	}
+}
+
+// TestSameSeedSameRun: a run depends on nothing but its seed.
+func TestSameSeedSameRun(t *testing.T) {
+	for s := range uint64(20) {
+		a, b := Traced(s, reconcile.Step), Traced(s, reconcile.Step)
+		if a.String() != b.String() {
+			t.Fatalf("seed %d made two different runs", s)
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/fault"
+	"github.com/gitops-fleet/reconcile/drivers/mem"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+func (w *world) chance(rate float64) bool { return rate > 0 && w.rng.Float64() < rate }
+
+func (w *world) within(d time.Duration) time.Duration {
+	return time.Duration(w.rng.Int64N(int64(d) + 1))
+}
+
+// decide is what happens to one call of a driver.
+func (w *world) decide(op fault.Op, _ string) fault.Fault {
+	if w.calm || op.Look() {
+		return fault.None
+	}
+	switch {
+	case w.chance(w.opt.LostRequest):
+		return fault.LostRequest
+	case w.chance(w.opt.LostReply):
+		return fault.LostReply
+	case w.chance(w.opt.Late):
+		return fault.Late
+	}
+	return fault.None
+}
+
+// later keeps the effect of a call that was given up.
+func (w *world) later(effect func()) {
+	w.late = append(w.late, lateEffect{w.now.Add(time.Millisecond + w.within(20*time.Second)), effect})
+}
+
+// weather lets happen what the options have in store for one turn.
+func (w *world) weather() {
+	o := w.opt
+	w.goBlind(mem.PartRuntime, o.BlindRuntime)
+	w.goBlind(mem.PartRouter, o.BlindRouter)
+	w.goBlind(mem.PartStorage, o.BlindStorage)
+	w.goBlind(mem.PartProber, o.BlindProber)
+	if w.chance(o.Sick) {
+		w.sicken()
+	}
+	if w.chance(o.Die) {
+		if key, ok := w.anyone(); ok && w.host.Crash(key, 1) {
+			w.trace.add(w, "dies", "%s", key)
+		}
+	}
+	if w.chance(o.Person) {
+		w.person()
+	}
+	if w.chance(o.Reboot) {
+		w.trace.add(w, "reboot", "")
+		w.host.Reboot()
+		w.lose()
+		if w.up && w.rng.IntN(2) == 0 {
+			w.crash("by the reboot")
+		}
+	}
+	if w.chance(o.Proxy) {
+		w.trace.add(w, "proxy", "restarts")
+		w.host.RestartProxy()
+		w.lose()
+	}
+	if w.chance(o.Jump) {
+		d := time.Minute + w.within(2*time.Hour)
+		w.trace.add(w, "jump", "%s", d)
+		w.now = w.now.Add(d) // nobody probes meanwhile: the machine was asleep
+		w.host.Tick()
+	}
+	if w.chance(o.Back) {
+		w.skew -= w.within(time.Minute)
+		w.trace.add(w, "back", "our clock is off by %s", w.skew)
+	}
+	if w.chance(o.Traffic) {
+		w.send()
+	}
+	w.books.moved()
+	w.people()
+}
+
+// people are what the plan, the rollout and the operators say.
+func (w *world) people() {
+	o := w.opt
+	if w.chance(o.Plan) {
+		w.replan()
+	}
+	if w.chance(o.Hold) {
+		word := w.word
+		word.Hold = !word.Hold
+		w.say(word)
+	}
+	if w.chance(o.Permit) {
+		w.permit.Go = !w.permit.Go && w.want != nil
+		w.permit.Open = w.rng.IntN(3) == 0
+		w.trace.add(w, "permit", "%v, open %v", w.permit.Go, w.permit.Open)
+	}
+	if w.chance(o.Answer) {
+		w.answer()
+	}
+	if w.chance(o.Retry) {
+		if w.rng.IntN(3) > 0 {
+			w.retry = true
+		} else {
+			w.local = reconcile.GoBack
+		}
+		w.trace.add(w, "word", "retry %v %s", w.retry, w.local)
+	}
+	if w.chance(o.Prune) {
+		w.trace.add(w, "prune", "")
+		keep := append([]string{image("app", w.word.App)}, w.report.Images...)
+		_ = w.host.Runtime().Prune(bg, keep, nil) // refused while the runtime is down, like any call
+	}
+}
+
+// goBlind takes a part of the host down for a while.
+func (w *world) goBlind(p mem.Part, rate float64) {
+	if !w.chance(rate) {
+		return
+	}
+	w.blind[p] = w.now.Add(w.within(w.opt.BlindFor))
+	w.host.Down(p, true)
+	w.trace.add(w, "blind", "%s until %s", p, w.blind[p].Sub(epoch))
+}
+
+// anyone is an instance that is there.
+func (w *world) anyone() (plans.Key, bool) {
+	t := w.truth()
+	if len(t.Instances) == 0 {
+		return plans.Key{}, false
+	}
+	return t.Instances[w.rng.IntN(len(t.Instances))].Key, true
+}
+
+// sicken has an instance answer badly, or gives its own word back.
+func (w *world) sicken() {
+	key, ok := w.anyone()
+	if !ok {
+		return
+	}
+	var well *bool
+	if no := false; w.rng.IntN(2) == 0 {
+		well = &no
+	}
+	if w.host.SetHealth(key, well) {
+		w.trace.add(w, "sick", "%s %v", key, well != nil)
+		w.books.ill(key, well != nil)
+	}
+}
+
+// person does what a person at the host does.
+func (w *world) person() {
+	key, ok := w.anyone()
+	switch n := w.rng.IntN(6); {
+	case n <= 1 && ok:
+		if w.host.Kill(key) {
+			w.trace.add(w, "person", "kills %s", key)
+		}
+	case n <= 3 && ok:
+		if w.host.RemoveByHand(key) {
+			w.trace.add(w, "person", "removes %s", key)
+			w.books.removedByHand(key)
+		}
+	case n == 4:
+		if w.host.EditRoute(Name, func(e *plans.Entry) {
+			if w.rng.IntN(2) == 0 {
+				e.Slot = e.Slot.Other()
+			} else if len(e.Routes) > 0 {
+				e.Routes = e.Routes[:len(e.Routes)-1]
+			}
+		}) {
+			w.trace.add(w, "person", "edits the route")
+		}
+	case n == 5:
+		if w.host.DropRoute(Name) {
+			w.trace.add(w, "person", "drops the route")
+		}
+	}
+}
+
+// replan changes what the plan says.
+func (w *world) replan() {
+	word := w.word
+	fresh := func(bad []string) string {
+		if w.chance(w.opt.Bad) {
+			return w.image(bad[w.rng.IntN(len(bad))])
+		}
+		return w.image([]string{"good", "good", "slow"}[w.rng.IntN(3)])
+	}
+	switch n := w.rng.IntN(12); {
+	case w.word.Gone || w.word.Removed:
+		word.Gone, word.Removed = false, false
+		word.App = w.image("good")
+	case w.chance(w.opt.Remove):
+		word.Removed = w.rng.IntN(3) > 0
+		word.Gone = !word.Removed
+	case n < 6:
+		word.App = fresh(badApps)
+	case n == 6:
+		word.Job = fresh(badJobs)
+	case n == 7 && w.shape.Sidecar:
+		word.Side = fresh(badApps)
+	case n == 8 && w.shape.Shared:
+		word.DB = fresh(badApps)
+	case n == 9:
+		word.Hosts = 1 + w.rng.IntN(3)
+	case n == 10 && w.shape.Named:
+		word.Active = word.Active.Other()
+		if word.Idle != "" {
+			word.App, word.Idle = word.Idle, word.App
+		}
+	case n == 11 && w.shape.Named:
+		if word.Idle == "" {
+			word.Idle = fresh(badApps)
+		} else {
+			word.Idle = ""
+		}
+	case len(w.books.history) > 0:
+		word.App = w.books.history[w.rng.IntN(len(w.books.history))] // back to something earlier
+	}
+	w.say(word)
+}
+
+// answer has a person answer the open question, if there is one.
+func (w *world) answer() {
+	q := w.report.Question
+	if q == nil || len(q.Answers) == 0 || w.answers[q.ID] != "" {
+		return
+	}
+	words := sorted(q.Answers)
+	w.answers[q.ID] = words[w.rng.IntN(len(words))]
+	w.trace.add(w, "answer", "%s to %s", w.answers[q.ID], q.Text)
+	w.books.answeredQuestion()
+}
+
+// healthyNow says whether an instance is well, whoever can see it.
+func healthyNow(i *observed.Instance) bool {
+	return i != nil && i.Phase == observed.Running && i.Health.Verdict == observed.Healthy
+}
