@@ -91,7 +91,7 @@ func (r *running) kill(t testing.TB) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	unlock, err := alone(ctx, filepath.Join(r.Dir, tableName, "lock"))
+	unlock, err := alone(ctx, filepath.Join(r.Dir, tableName, lockName))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,14 @@
 package caddy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -214,12 +216,64 @@ func TestSecondProxyIsRefused(t *testing.T) {
 	p := newProxy(t)
 	second := p.Proxy
 	second.Listen, second.Socket = []string{freeAddress(t)}, filepath.Join(p.Dir, "second.sock")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	_, err := Start(ctx, second)
+	short, done := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer done()
+	_, err := Start(short, second)
 	var problem *observed.Problem
 	if !errors.As(err, &problem) || problem.Class != observed.Environment || !strings.Contains(err.Error(), fmt.Sprint("in use by process ", p.pid)) {
-		t.Fatalf("a second proxy: %v, want it refused by the first one's process id", err)
+		t.Errorf("a second proxy: %v, want it refused by the first one's process id", err)
+	}
+
+	// Started by hand it gets no further than the lock.
+	second.Dir = filepath.Join(p.Dir, "second")
+	settings, err := second.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings = bytes.ReplaceAll(settings, []byte(filepath.Join(second.Dir, tableName)), []byte(filepath.Join(p.Dir, tableName)))
+	config := filepath.Join(p.Dir, "second.json")
+	if err := os.WriteFile(config, settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(ctx, binary, "run", "--config", config).CombinedOutput(); err == nil {
+		t.Errorf("it ran: %s", out)
+	}
+	if words := second.lastWords(); !strings.Contains(words, fmt.Sprint("in use by process ", p.pid)) {
+		t.Errorf("its last words are %q", words)
+	}
+	if _, err := p.router.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStartSaysWhyNot: an address that is taken is named, and nothing stays behind.
+func TestStartSaysWhyNot(t *testing.T) {
+	first := newProxy(t)
+	dir, err := os.MkdirTemp("", "rc-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	_, err = Start(t.Context(), Proxy{Binary: binary, Dir: dir, Listen: []string{first.address}})
+	if err == nil || !strings.Contains(err.Error(), first.address) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("error %v, want it to name %s", err, first.address)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if unlock, err := alone(ctx, filepath.Join(dir, tableName, lockName)); err != nil {
+		t.Error(err)
+	} else {
+		unlock()
+	}
+	_, err = Start(t.Context(), Proxy{Binary: filepath.Join(dir, "absent"), Dir: dir, Listen: []string{freeAddress(t)}})
+	if observed.ClassOf(err) != observed.Environment {
+		t.Errorf("without a binary: %v", err)
+	}
+	long := Proxy{Binary: binary, Dir: filepath.Join(dir, strings.Repeat("x", socketMax)), Listen: []string{freeAddress(t)}}
+	if _, err = Start(t.Context(), long); observed.ClassOf(err) != observed.Refused {
+		t.Errorf("with a path too long for a socket: %v", err)
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	logName    = "caddy.log"
 	outputName = "output.log"
 	tableName  = "table"
+	lockName   = "lock" // in the table's directory, as the proxy names it
 	certsName  = "certificates"
 	startName  = "start.lock"
 )

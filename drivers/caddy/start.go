@@ -5,17 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gitops-fleet/reconcile/drivers/caddy/wire"
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -93,6 +90,12 @@ func Start(ctx context.Context, p Proxy) (Running, error) {
 	if h, err := p.health(ctx); err == nil {
 		return Running{PID: h.PID, Admin: p.socket(), Differs: p.differs(settings)}, nil
 	}
+	if err := p.free(ctx); err != nil {
+		return fail(observed.Environment, err, "end that process and start again")
+	}
+	if err := p.unused(); err != nil {
+		return fail(observed.Refused, err, "stop the other server, or listen elsewhere")
+	}
 	config := filepath.Join(p.Dir, configName)
 	if err := os.WriteFile(config+".new", settings, 0o600); err != nil {
 		return fail(observed.Environment, err, "")
@@ -110,6 +113,22 @@ func Start(ctx context.Context, p Proxy) (Running, error) {
 		return fail(observed.Environment, err, "see "+filepath.Join(p.Dir, logName)+" and "+filepath.Join(p.Dir, outputName))
 	}
 	return Running{PID: h.PID, Admin: p.socket(), Started: true}, nil
+}
+
+// unused looks whether anybody listens where the proxy is to listen. Caddy
+// shares its ports (SO_REUSEPORT): two of them on one address would each get
+// some of the requests, and neither would say so.
+func (p Proxy) unused() error {
+	for _, address := range slices.Concat(p.Listen, p.ListenTLS) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // differs says whether the running proxy was started with other settings.
@@ -162,59 +181,10 @@ func (p Proxy) await(ctx context.Context, exited <-chan struct{}) (wire.Health, 
 		}
 		select {
 		case <-exited:
-			return h, fmt.Errorf("reconcile-caddy ended: %s", tail(filepath.Join(p.Dir, outputName)))
+			return h, fmt.Errorf("reconcile-caddy ended: %s", p.lastWords())
 		case <-ctx.Done():
 			return h, fmt.Errorf("it does not answer: %w", err)
 		case <-tick.C:
 		}
 	}
-}
-
-// Stop ends the proxy and returns when its table is free. Not running: no-op.
-func Stop(ctx context.Context, p Proxy) error {
-	h, err := p.health(ctx)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-			return nil
-		}
-		return err
-	}
-	if err := syscall.Kill(h.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return observed.Wrap("stop proxy", p.Dir, observed.Refused, err, "")
-	}
-	unlock, err := alone(ctx, filepath.Join(h.Dir, "lock"))
-	if err != nil {
-		return observed.Wrap("stop proxy", p.Dir, observed.Environment, err, "it ends when its open requests do, at the latest after "+stopGrace.String())
-	}
-	return unlock()
-}
-
-// alone waits until it holds the lock on path.
-func alone(ctx context.Context, path string) (unlock func() error, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-			return f.Close, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("%s is locked: %w", path, context.Cause(ctx)), f.Close())
-		case <-tick.C:
-		}
-	}
-}
-
-// tail returns the end of a file, for a message.
-func tail(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }
