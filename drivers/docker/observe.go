@@ -131,7 +131,7 @@ func (r *Runtime) instance(ctx context.Context, c *container.InspectResponse) (o
 	i := observed.Instance{
 		Key: keyOf(labels), ID: c.ID, Digest: labels[labelDigest], Generation: labels[labelGeneration],
 		Attempt: labels[labelAttempt], Image: image, Job: labels[labelJob] != "", Inputs: labels[labelInputs],
-		Restarts: c.RestartCount, Ports: hostPorts(c), Routed: !c.HostConfig.RestartPolicy.IsNone() || r.state.has(setRouted, c.ID),
+		Restarts: c.RestartCount, Ports: hostPorts(c), Routed: r.routed(c),
 		Started: engineTime(c.State.StartedAt),
 	}
 	switch c.State.Status {

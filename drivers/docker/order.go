@@ -210,16 +210,19 @@ func parseBytes(s string) (int64, error) {
 	return n << shift, nil
 }
 
-// restartPolicy is the whole of what a reboot without us does: what is routed
-// comes back, unless a person stopped it; nothing else does.
+// restartPolicy is the whole of what an engine does without us: what is routed
+// comes back, nothing else does. It is "always" and not "unless-stopped": an
+// engine that was killed and comes back ends the containers it finds running,
+// and takes that for a person's stop (seen on 20.10: none of them came back).
+// What we stop is kept down by taking the policy away.
 func restartPolicy(spec plans.Service, routed bool) container.RestartPolicy {
 	switch {
-	case !routed || spec.Job != nil || spec.Restart == "never":
+	case !routed || neverRestarts(spec):
 		return container.RestartPolicy{Name: container.RestartPolicyDisabled}
 	case spec.Restart == "onFailure":
 		return container.RestartPolicy{Name: container.RestartPolicyOnFailure}
 	}
-	return container.RestartPolicy{Name: container.RestartPolicyUnlessStopped}
+	return container.RestartPolicy{Name: container.RestartPolicyAlways}
 }
 
 // healthcheck keeps the image's own check, at the plan's pace where it has one.

@@ -75,7 +75,7 @@ func TestRestartWordsOfThePlan(t *testing.T) {
 	e := sharedEngine(t)
 	state := t.TempDir()
 	rt, cli := open(t, e, state), bare(t, e)
-	for restart, policy := range map[string]string{"": "unless-stopped", "always": "unless-stopped", "onFailure": "on-failure", "never": "no"} {
+	for restart, policy := range map[string]string{"": "always", "always": "always", "onFailure": "on-failure", "never": "no"} {
 		want := serve(t, "acme", plans.Blue, "app-"+restart)
 		want.Service = "app" + restart
 		want.Spec.Restart = restart

@@ -56,7 +56,7 @@ func (r *Runtime) again(ctx context.Context, want plans.Instance, opts client.Co
 	if what := differs(c, want, opts); what != "" {
 		return conflict("start", ref, what)
 	}
-	if err := r.setRouted(ctx, c, want.Spec, want.Routed); err != nil {
+	if err := r.setPolicy(ctx, c, restartPolicy(want.Spec, want.Routed), want.Routed); err != nil {
 		return r.problem("start", ref, err)
 	}
 	switch s := c.State; s.Status {

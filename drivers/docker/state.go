@@ -26,9 +26,9 @@ const (
 	// setPulled are the images ("repository@digest") that were pulled by us:
 	// the only ones we ever remove.
 	setPulled = "pulled.json"
-	// setRouted are ids of containers that are routed and, by `restart: never`
-	// or as jobs, restart by no policy that could say so. A lost entry makes
-	// the caller say it once more.
+	// setRouted are ids of containers that are routed though no restart policy
+	// says so: jobs, those with `restart: never`, and those we stopped. A lost
+	// entry makes the caller say it once more.
 	setRouted = "routed.json"
 )
 

@@ -18,7 +18,11 @@ func (r *Runtime) Stop(ctx context.Context, id string, key plans.Key, grace time
 	if err != nil || c == nil {
 		return err
 	}
-	if s := c.State.Status; s == container.StateExited || s == container.StateCreated || s == container.StateDead {
+	routed := r.routed(c)
+	if err := r.setPolicy(ctx, c, restartPolicy(specOf(c), false), routed); err != nil {
+		return r.problem("stop", key.String(), err)
+	}
+	if ended(c) {
 		return nil
 	}
 	r.cache.drop(c.ID)
@@ -68,7 +72,8 @@ func (r *Runtime) remove(ctx context.Context, id string) error {
 }
 
 // SetRouted implements drivers.Runtime: it changes the restart policy of the
-// container, which goes on running.
+// container, which goes on running. One that does not run is noted as routed
+// and gets its policy when it is started.
 func (r *Runtime) SetRouted(ctx context.Context, id string, key plans.Key, routed bool) error {
 	c, err := r.find(ctx, "set routed", key)
 	if err != nil {
@@ -77,18 +82,32 @@ func (r *Runtime) SetRouted(ctx context.Context, id string, key plans.Key, route
 	if c == nil {
 		return conflict("set routed", key.String(), "there is no such instance")
 	}
-	return r.problem("set routed", key.String(), r.setRouted(ctx, c, specOf(c), routed))
+	policy := restartPolicy(specOf(c), routed && !ended(c))
+	return r.problem("set routed", key.String(), r.setPolicy(ctx, c, policy, routed))
 }
 
-func (r *Runtime) setRouted(ctx context.Context, c *container.InspectResponse, spec plans.Service, routed bool) error {
+// setPolicy gives a container a restart policy, and notes where that does not
+// say whether it is routed.
+func (r *Runtime) setPolicy(ctx context.Context, c *container.InspectResponse, policy container.RestartPolicy, routed bool) error {
 	r.cache.drop(c.ID)
-	if neverRestarts(spec) {
-		return r.state.mark(setRouted, c.ID, routed)
+	if err := r.state.mark(setRouted, c.ID, routed && policy.IsNone()); err != nil {
+		return err
 	}
-	want := restartPolicy(spec, routed)
-	if c.HostConfig.RestartPolicy.Name == want.Name {
+	if c.HostConfig.RestartPolicy.Name == policy.Name || c.HostConfig.RestartPolicy.IsNone() && policy.IsNone() {
 		return nil
 	}
-	_, err := r.cli.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{RestartPolicy: &want})
+	_, err := r.cli.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{RestartPolicy: &policy})
 	return err
+}
+
+// routed says whether a container is routed: its policy restarts it, or it is
+// noted.
+func (r *Runtime) routed(c *container.InspectResponse) bool {
+	return !c.HostConfig.RestartPolicy.IsNone() || r.state.has(setRouted, c.ID)
+}
+
+// ended says that nothing of it runs.
+func ended(c *container.InspectResponse) bool {
+	s := c.State.Status
+	return s == container.StateExited || s == container.StateCreated || s == container.StateDead
 }

@@ -88,7 +88,7 @@ func (e *Engine) processes() []int {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
 		pid, _ := strconv.Atoi(filepath.Base(dir))
-		if pid == os.Getpid() {
+		if pid == os.Getpid() || zombie(pid) {
 			continue
 		}
 		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
@@ -110,7 +110,6 @@ func (e *Engine) killAll() error {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		pids := e.processes()
-		pids = slices.DeleteFunc(pids, zombie)
 		if len(pids) == 0 {
 			return nil
 		}

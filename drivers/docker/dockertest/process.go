@@ -53,16 +53,23 @@ func (e *Engine) PowerLoss() error {
 	return errors.Join(e.Kill(), e.killAll(), e.unmount(), e.removeBridges(), os.RemoveAll(e.path("e")))
 }
 
-// forgetContainerd removes the pid file of a containerd that has ended: the
-// engine takes one that nobody waited for yet, a zombie, for running.
+// forgetContainerd waits for the containerd of an engine that was killed, which
+// ends with it, and removes its pid file: the engine takes one that is still
+// ending, or a zombie that nobody waited for, for running.
 func (e *Engine) forgetContainerd() error {
 	path := e.path("e/containerd/containerd.pid")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if pid, convErr := strconv.Atoi(strings.TrimSpace(string(b))); convErr == nil && !zombie(pid) {
-		return err
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return fmt.Errorf("read pid of containerd: %w", err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); !zombie(pid); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 	return os.Remove(path)
 }
