@@ -73,6 +73,16 @@ func renounce() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("set no new privileges: %w", err)
 	}
+	// What a shim that is not root was given to keep over its own start.
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var have [2]unix.CapUserData
+	if err := unix.Capget(&head, &have[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	have[0].Inheritable, have[1].Inheritable = 0, 0 // and with them the ambient ones
+	if err := unix.Capset(&head, &have[0]); err != nil {
+		return fmt.Errorf("drop inheritable capabilities: %w", err)
+	}
 	for n := uintptr(0); ; n++ {
 		if kept[n] {
 			continue

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -196,6 +198,14 @@ func (r *Runtime) launch(ctx context.Context, key plans.Key, o *order, lock *os.
 	return problem("start", ref, observed.Refused, "look at the image's entrypoint and the service's command", "%s", word)
 }
 
+// shimCaps are what a shim needs in its user namespace to set an instance up
+// and look after it. Root has them there by itself; any other id, which a shim
+// has where its command shall have it, would lose them by being executed.
+var shimCaps = []uintptr{
+	unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SYS_PTRACE, unix.CAP_SETPCAP, unix.CAP_KILL,
+	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER, unix.CAP_FSETID,
+}
+
 // ids says which ids a shim and its command have, inside and outside.
 type ids struct{ uid, gid int }
 
@@ -239,6 +249,9 @@ func (r *Runtime) shim(ctx context.Context, args []string, id ids, dir, lock *os
 				syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 			UidMappings: uids, GidMappings: gids, GidMappingsEnableSetgroups: r.rooted,
 		},
+	}
+	if id.uid != 0 {
+		cmd.SysProcAttr.AmbientCaps = shimCaps
 	}
 	err = cmd.Start()
 	out.Close()

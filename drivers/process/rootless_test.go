@@ -1,0 +1,75 @@
+package process_test
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// nobody is the user id the tests run as once more.
+const nobody = 65534
+
+// The whole of the tests that run instances, once more as a user that has no
+// privilege at all.
+func TestRootless(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: all tests of this run are without root")
+	}
+	serve, err := hub.bin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest, err := hub.guest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(hub.dir, "nobody")
+	self := filepath.Join(hub.dir, "process.test")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{os.Chmod(hub.dir, 0o755), os.Chown(dir, nobody, nobody), copyProgram(self)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.v", "-test.count=1",
+		"-test.run", "^(TestRuntime|TestEnvironment|TestIsolation|TestVolumes|TestUser|TestStopping|TestKilledShim|TestRestartPolicy|TestCopied|TestCrash.*)$")
+	cmd.Dir = dir
+	cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, envServe + "=" + serve, envGuest + "=" + guest, "PATH=" + os.Getenv("PATH")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "--- SKIP") || err != nil {
+			t.Log(strings.TrimRight(line, "\n"))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if passed := strings.Count(string(out), "--- PASS"); passed < 40 {
+		t.Errorf("only %d tests passed:\n%s", passed, out)
+	}
+}
+
+// copyProgram copies this test program to where everybody may execute it.
+func copyProgram(to string) error {
+	from, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, from); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
