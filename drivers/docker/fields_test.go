@@ -12,7 +12,6 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
-	"github.com/gitops-fleet/reconcile/drivers/drivertest"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -24,7 +23,7 @@ func TestEveryFieldReachesTheEngine(t *testing.T) {
 	data, secrets := filepath.Join(dir, "data"), filepath.Join(dir, "env")
 	must(t, os.MkdirAll(filepath.Join(data, "sub"), 0o777))
 	must(t, os.WriteFile(secrets, []byte("# a comment\nTOKEN=a=b\n\nVERSION=from the file\n"), 0o600))
-	published := drivertest.FreePort(t)
+	published := freePort(t)
 	want := serve(t, "acme", plans.Blue, "app")
 	want.Volumes = map[string]plans.Bind{"/data": {Host: data}, "/ro": {Host: filepath.Join(data, "sub"), ReadOnly: true}}
 	s := &want.Spec

@@ -14,7 +14,6 @@ import (
 
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/drivers/docker"
-	"github.com/gitops-fleet/reconcile/drivers/drivertest"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -25,7 +24,7 @@ func serve(t testing.TB, tenant string, slot plans.Slot, service string) plans.I
 	return plans.Instance{
 		Key:    plans.Key{Tenant: tenant, Slot: slot, Service: service},
 		Digest: "s1:" + service, Generation: "g1:1", Attempt: "a1", Commit: "c0ffee",
-		Ports: map[string]int{"http": drivertest.FreePort(t.(*testing.T))},
+		Ports: map[string]int{"http": freePort(t)},
 		Spec: plans.Service{
 			Image: serveImage(t), Ports: map[string]int{"http": 8080},
 			Env: map[string]string{"VERSION": tenant + "-" + string(slot) + "-" + service},
@@ -137,4 +136,13 @@ func inspect(t testing.TB, cli *client.Client, key plans.Key) container.InspectR
 	got, err := cli.ContainerInspect(bound(t), docker.Name(owner.Fleet, key), client.ContainerInspectOptions{})
 	must(t, err)
 	return got.Container
+}
+
+// freePort returns a port of loopback that nobody has.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
