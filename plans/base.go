@@ -1,6 +1,9 @@
 package plans
 
-import "maps"
+import (
+	"encoding/json"
+	"maps"
+)
 
 // base is what all tenants of one template start from: Fleet defaults and the
 // Template merged, read and checked once. What a tenant does not change it
@@ -55,6 +58,9 @@ func (r *resolver) base(template string) *base {
 	if len(b.layers) == 0 {
 		return b
 	}
+	if template != "" {
+		b.Release = release(b.layers)
+	}
 	b.services = maps.Clone(b.services)
 	for name, service := range Sorted(b.services) {
 		p := root.at("services").at(name)
@@ -72,6 +78,19 @@ func (r *resolver) base(template string) *base {
 		})
 	}
 	return b
+}
+
+// release names what the layers say: what a rollout spreads.
+func release(layers []layer) string {
+	said := make([]any, len(layers))
+	for i, l := range layers {
+		said[i] = l.raw
+	}
+	text, err := json.Marshal(said)
+	if err != nil {
+		panic("layers hold JSON values only: " + err.Error()) // Document.Spec promises it
+	}
+	return "r1:" + contentDigest(text)[len("sha256:"):][:16]
 }
 
 // portsOf returns the ports of a service, never nil.

@@ -11,6 +11,9 @@ type Tenant struct {
 	Node     string            `json:"node,omitempty"`
 	Runtime  string            `json:"runtime,omitempty"` // "" is the host's default
 	Template string            `json:"template,omitempty"`
+	// Release names what a rollout spreads: a digest of the template as it is
+	// before the tenant's own values. "" where there is no template.
+	Release string `json:"release,omitempty"`
 	Policy   string            `json:"batchPolicy,omitempty"`
 	Strategy Strategy          `json:"strategy,omitempty"`
 	Overlap  bool              `json:"overlap,omitempty"`

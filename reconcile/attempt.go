@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -54,6 +55,8 @@ type Attempt struct {
 	Cleared bool `json:"cleared,omitempty"`
 	// Rehearsing says that prepare to verify run on a copy that is thrown away.
 	Rehearsing bool `json:"rehearsing,omitempty"`
+	// Rehearsed says that the copy proved itself, and what was made for it goes.
+	Rehearsed bool `json:"rehearsed,omitempty"`
 	// Hold is the hold of requests, nil before it was ordered and after its
 	// release.
 	Hold *HoldWindow `json:"hold,omitempty"`
@@ -76,6 +79,8 @@ type Attempt struct {
 	Wrote bool `json:"wrote,omitempty"`
 	// Jobs are the jobs that ended well.
 	Jobs []string `json:"jobs,omitempty"`
+	// JobFrom is how much of the phase's clock had run when a job was first seen.
+	JobFrom map[string]time.Duration `json:"jobFrom,omitempty"`
 	// Cut counts the requests ended by us.
 	Cut int `json:"cut,omitempty"`
 	// Sick is since when the new slot has not been healthy in its bake.
@@ -98,6 +103,7 @@ func (a *Attempt) clone() *Attempt {
 	c.Problem = cloneProblem(a.Problem)
 	c.Hold = copyOf(a.Hold)
 	c.Jobs = slices.Clone(a.Jobs)
+	c.JobFrom = maps.Clone(a.JobFrom)
 	return &c
 }
 
@@ -123,7 +129,7 @@ func (m *machine) enter(p Phase) {
 	if a.Phase == p {
 		return
 	}
-	a.Phase, a.Since, a.Spent, a.Sick = p, m.now, 0, 0
+	a.Phase, a.Since, a.Spent, a.Sick, a.JobFrom = p, m.now, 0, 0, nil
 	m.rec.Trouble = nil
 }
 

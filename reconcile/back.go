@@ -118,6 +118,9 @@ func (m *machine) goBack() {
 		a.Restored = true
 		a.Since, a.Spent = m.now, 0
 	}
+	if a.Switched {
+		m.policies()
+	}
 	if a.Switched && m.rec.Entry.Tenant != "" && !m.drained(a.New.Slot, a) {
 		return
 	}

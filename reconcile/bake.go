@@ -38,7 +38,9 @@ func (m *machine) bake() bool {
 		i := m.instance(p)
 		switch {
 		case h == healthy:
-		case h == unseen:
+		case h == unseen, h == unproved && i != nil && i.Phase == observed.Running && p.svc.Health != nil && i.Health.At.IsZero():
+			// Not known is neither: it stops the clock and resets nothing.
+			a.Spent = max(0, a.Spent-m.passed)
 			m.poll(pollHealth)
 			return false
 		case h == failing:
@@ -51,6 +53,9 @@ func (m *machine) bake() bool {
 			m.failInstance(p, p.name+" ended in its bake while the old version is ready")
 			return false
 		default:
+			if !sick {
+				a.Sick += m.passed
+			}
 			sick = true
 			if a.Sick >= p.svc.Health.Effective().Within.Std() {
 				m.failInstance(p, p.name+" did not become healthy again in its bake")
@@ -60,7 +65,7 @@ func (m *machine) bake() bool {
 	}
 	if sick {
 		// Healthy for the whole of it: the clock begins again.
-		a.Sick, a.Spent = a.Sick+m.passed, 0
+		a.Spent = 0
 		m.careFor(m.rec.Current, runs(parts, false))
 		m.poll(pollHealth)
 		return false

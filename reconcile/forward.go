@@ -56,7 +56,7 @@ func (m *machine) row() bool {
 		if a.Kind == KindAside {
 			return m.asideVerify()
 		}
-		return m.verify() && m.rehearsed()
+		return (a.Rehearsed || m.verify()) && m.rehearsed()
 	case Switch:
 		if a.Kind == KindLive {
 			return m.reroute()
@@ -135,13 +135,14 @@ func (m *machine) rehearsed() bool {
 	if !a.Rehearsing {
 		return true
 	}
+	a.Rehearsed = true
 	if !m.emptySlot(Verify, a.New.Slot, "the rehearsal is over") {
 		return false
 	}
 	if !m.dropData(a.ID+"r", false) {
 		return false
 	}
-	a.New.Data, a.Jobs = nil, nil
+	a.New.Data, a.Jobs, a.Rehearsed = nil, nil, false
 	return true
 }
 

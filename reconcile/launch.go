@@ -122,21 +122,30 @@ func (m *machine) runJob(step Phase, p part, parts []part) bool {
 		m.failInstance(p, "the job "+p.name+" ended with exit status "+itoa(i.Exit))
 	default:
 		limit := jobLimit(p)
-		if m.seen.Runtime.At.Sub(m.jobSince(i)) >= limit {
+		ran := m.spentAt(m.seen.Runtime.At) - m.jobFrom(p.name)
+		if ran >= limit {
 			m.failInstance(p, "the job "+p.name+" did not end within "+limit.String())
 			return false
 		}
-		m.wakeAt(m.jobSince(i).Add(limit))
+		m.wakeAt(m.now.Add(limit - ran))
 		m.poll(pollHealth)
 	}
 	return false
 }
 
-// jobSince is when the phase the job runs in began: jobs are not counted among
-// starts, and the engine's clock is not ours.
-func (m *machine) jobSince(*observed.Instance) time.Time {
+// jobFrom is how much of the phase's clock had run when the job was first seen:
+// jobs are not counted among starts, and the engine's clock is not ours.
+func (m *machine) jobFrom(name string) time.Duration {
 	a := m.rec.Attempt
-	return m.now.Add(-a.Spent)
+	from, seen := a.JobFrom[name]
+	if !seen {
+		from = a.Spent
+		if a.JobFrom == nil {
+			a.JobFrom = map[string]time.Duration{}
+		}
+		a.JobFrom[name] = from
+	}
+	return from
 }
 
 func jobLimit(p part) time.Duration {

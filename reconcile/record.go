@@ -21,6 +21,8 @@ type Record struct {
 
 	// Target is the last one reached whole.
 	Target plans.Target `json:"target,omitzero"`
+	// Release is the template's release last reached whole.
+	Release string `json:"release,omitempty"`
 	// Current is what serves; nil before the first deployment is proved.
 	Current *Version `json:"current,omitempty"`
 	// Kept is what served before, in the other slot, for the way back.

@@ -34,7 +34,9 @@ func (m *machine) repair() bool {
 	}
 	m.careFor(cur, runs(parts, cur.Settled))
 	if len(m.actions) > 0 {
-		m.say(Degraded, "", "what serves is being repaired: "+m.actions[0].Why, "")
+		if len(m.drift) > 0 {
+			m.say(Degraded, "", "what serves is being repaired: "+m.actions[0].Why, "")
+		}
 		return false
 	}
 	if m.waiting() {

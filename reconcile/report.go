@@ -71,7 +71,9 @@ func (m *machine) tell() {
 	}
 	if m.want != nil && rec.Attempt == nil && rec.Current != nil && rec.Target == m.target {
 		r.Done = true
+		rec.Release = m.want.Release
 	}
+	r.Release = rec.Release
 	if w := rec.withheld(m.target); m.want != nil && w != nil {
 		r.Failed = true
 		r.Restored = rec.Attempt == nil

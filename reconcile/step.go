@@ -68,8 +68,10 @@ func (m *machine) decide() {
 		m.removing()
 	case m.rec.Attempt != nil && m.rec.Attempt.Back:
 		m.forward() // to the end of the way back
+		m.settle()
 	case m.rec.Attempt != nil:
 		m.inMotion()
+		m.settle()
 	default:
 		m.steady()
 	}
@@ -92,6 +94,10 @@ func (m *machine) inMotion() {
 		return // repair first
 	}
 	m.forward()
+}
+
+// settle goes on with the care for a tenant whose attempt has just ended.
+func (m *machine) settle() {
 	if m.rec.Attempt == nil && len(m.actions) == 0 {
 		m.steady()
 	}
@@ -189,9 +195,7 @@ func (m *machine) onward() bool {
 	m.event(TenantStarted, m.subject()+" moves to "+m.moveText(a), "op", string(a.Op), "attempt", a.ID,
 		"slot", string(a.New.Slot), "generation", a.New.Generation)
 	m.forward()
-	if m.rec.Attempt == nil && len(m.actions) == 0 {
-		m.steady()
-	}
+	m.settle()
 	return true
 }
 

@@ -138,6 +138,8 @@ type Report struct {
 	// runs), Generation what it was made from.
 	Active     plans.Slot `json:"activeSlot,omitempty"`
 	Generation string     `json:"generation,omitempty"`
+	// Release is the template's release the tenant last reached whole.
+	Release string `json:"release,omitempty"`
 	// Done says that the target is reached, past bake and drained: what the
 	// rollout counts as upgraded. Failed that this target failed here, and
 	// Restored that the tenant serves what it served before.
