@@ -230,6 +230,8 @@ type Service struct {
 	Image   string `json:"image"`
 	Running bool   `json:"running"`
 	Healthy bool   `json:"healthy"`
+	Slot    string `json:"slot"`
+	Since   string `json:"since"`
 }
 
 // Tenant finds a tenant by name; the zero Tenant if there is none.

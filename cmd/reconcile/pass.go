@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
+)
+
+// passResult is what a pass came to, as JSON.
+type passResult struct {
+	agent.Outcome
+	// Behind says why this is not the newest commit.
+	Behind string `json:"behind,omitempty"`
+}
+
+// pass makes one pass: by the daemon where one runs, else by ourselves.
+func (p *program) pass(ctx context.Context, set settings) error {
+	if c, ok := dial(ctx, set); ok {
+		return p.passByDaemon(ctx, set, c)
+	}
+	view := newPassView(p.stdout, p.stderr, set.Output)
+	defer view.Close()
+	feed, err := newFeed(set)
+	if err != nil {
+		return err
+	}
+	view.Say("reading " + feed.name())
+	rev, err := feed.Newest(ctx, "")
+	if err != nil {
+		return err
+	}
+	h, err := openHost(ctx, set, rev.Plan, hostOptions{Serve: true, Log: p.logger(set), Progress: view.Progress})
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	h.config.Events = view.Event
+	a, err := agent.New(h.config)
+	if err != nil {
+		return err
+	}
+	if err := p.accept(feed, h, a, rev); err != nil {
+		return err
+	}
+	if rev.Commit.Hash != "" {
+		view.Say(fmt.Sprintf("commit %s by %s: %s", rev.Commit.Short(), rev.Commit.Author, rev.Commit.Subject))
+	}
+	if rev.Behind != nil {
+		view.Warn("the accepted plan stays in force: " + rev.Behind.Error())
+	}
+	out, err := a.Pass(ctx)
+	if err != nil {
+		return err
+	}
+	res := passResult{Outcome: out}
+	if rev.Behind != nil {
+		res.Behind = rev.Behind.Error()
+	}
+	return p.passDone(view, set, res, rev.Behind)
+}
+
+// passDone prints the summary and decides the exit code. A refused commit is an
+// error even where the accepted plan converged: the merge did not happen.
+func (p *program) passDone(view *passView, set settings, res passResult, behind error) error {
+	view.Close()
+	if set.Output == "json" {
+		if err := p.json(res); err != nil {
+			return err
+		}
+	} else {
+		writeOutcome(p.stdout, res.Outcome)
+	}
+	switch {
+	case behind != nil && observed.ClassOf(behind) != observed.Environment:
+		return status(exitError)
+	case len(res.Blocked) > 0:
+		return status(exitBlocked)
+	case len(res.Waiting) > 0:
+		return status(exitError)
+	}
+	return nil
+}
+
+// accept hands a plan to the agent and remembers its commit in both places. The
+// journal has the last word on what was accepted before.
+func (p *program) accept(f *feed, h *host, a *agent.Agent, rev revision) error {
+	if rev.Behind != nil {
+		h.setPlan(rev.Plan)
+		a.SetPlan(rev.Plan)
+		a.SetSourceProblem(time.Now(), sourceProblem(rev.Behind))
+		return nil
+	}
+	if rev.Commit.Hash != "" {
+		was, err := agent.AcceptedCommit(h.store)
+		if err != nil {
+			return err
+		}
+		if err := f.src.Forward(was, rev.Commit.Hash); err != nil {
+			return err
+		}
+	}
+	h.setPlan(rev.Plan)
+	a.SetPlan(rev.Plan)
+	a.SetSourceProblem(time.Time{}, nil)
+	return f.Accept(rev)
+}
+
+// sourceProblem is why the newest plan is not in force, for status.
+func sourceProblem(err error) *observed.Problem {
+	var problem *observed.Problem
+	if errors.As(err, &problem) {
+		return problem
+	}
+	return &observed.Problem{Op: "accept plan", Class: observed.Refused, Text: err.Error()}
+}
+
+// passByDaemon asks the daemon for a pass and follows it.
+func (p *program) passByDaemon(ctx context.Context, set settings, c *agent.Client) error {
+	defer c.Close()
+	view := newPassView(p.stdout, p.stderr, set.Output)
+	defer view.Close()
+	if set.Plans != "" {
+		return observed.Wrap("make a pass", set.Plans, observed.Refused, errors.New("a daemon follows a repository on this state directory"),
+			"commit the plans there; or see what they would do with --dry-run")
+	}
+	view.Say("a daemon runs here: it makes the pass")
+	out, err := c.Pass(ctx, view.Line)
+	if err != nil {
+		return err
+	}
+	st, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	res := passResult{Outcome: out}
+	if st.Source.Problem != nil {
+		res.Behind = st.Source.Problem.Error()
+		view.Warn("the accepted plan stays in force: " + res.Behind)
+		return p.passDone(view, set, res, st.Source.Problem)
+	}
+	return p.passDone(view, set, res, nil)
+}
+
+// logger writes what the agent does to stderr where the user asks for it.
+func (p *program) logger(settings) *slog.Logger {
+	level := p.env("RECONCILE_LOG")
+	if level == "" {
+		return nil
+	}
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: l}))
+}
