@@ -153,29 +153,37 @@ func (m *machine) completeAside() {
 	(*set)[a.Aside] = a.To
 }
 
-// sharedToStart are the tenant-scoped services a first deployment starts.
-func (m *machine) sharedToStart() []part {
-	if m.want == nil {
+// firstShared are the digests of the tenant-scoped services that an attempt
+// for a first deployment starts with its core, by name. Later ones are upgraded
+// alone.
+func (m *machine) firstShared() map[string]string {
+	if m.rec.Current != nil {
 		return nil
 	}
-	var parts []part
-	for _, name := range plans.StartOrder(m.want.Aside) {
-		s := m.want.Aside[name]
-		if _, has := m.rec.Shared[name]; s.Scope == "tenant" && !has {
-			parts = append(parts, m.sharedPart(name, s, s.Digest()))
-		}
+	_, shared := asides(m.want)
+	for name := range plans.Sorted(m.rec.Shared) {
+		delete(shared, name)
 	}
-	return parts
+	return shared
 }
 
-// firstShared are those of a first deployment that is under way.
-func (m *machine) firstShared() ([]part, bool) {
+// sharedParts are the attempt's own tenant-scoped services, in start order. The
+// attempt keeps to them though the plan may move on.
+func (m *machine) sharedParts() (parts []part, ok bool) {
 	a := m.rec.Attempt
-	if a.Kind != KindCore || m.rec.Current != nil && !(a.Swapped && m.rec.Kept == nil) {
-		return nil, false
+	all, ok := map[string]plans.Service{}, true
+	for name, digest := range plans.Sorted(a.Shared) {
+		s, known := m.serviceOf(name, digest)
+		if !known {
+			ok = false
+			continue
+		}
+		all[name] = s
 	}
-	parts := m.sharedToStart()
-	return parts, len(parts) > 0
+	for _, name := range plans.StartOrder(all) {
+		parts = append(parts, m.sharedPart(name, all[name], a.Shared[name]))
+	}
+	return parts, ok
 }
 
 func (m *machine) adoptShared(p part) {

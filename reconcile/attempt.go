@@ -38,6 +38,10 @@ type Attempt struct {
 	From  string `json:"from,omitempty"`
 	To    string `json:"to,omitempty"`
 
+	// Shared are the digests of the tenant-scoped services that a first
+	// deployment starts with its core.
+	Shared map[string]string `json:"shared,omitempty"`
+
 	// Back is the direction; it never turns to forward again. Reason and Why
 	// say what turned it, Problem what was met.
 	Back    bool              `json:"back,omitempty"`
@@ -100,6 +104,7 @@ func (a *Attempt) clone() *Attempt {
 	}
 	c := *a
 	c.New = *a.New.clone()
+	c.Shared = maps.Clone(a.Shared)
 	c.Problem = cloneProblem(a.Problem)
 	c.Hold = copyOf(a.Hold)
 	c.Jobs = slices.Clone(a.Jobs)

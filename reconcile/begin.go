@@ -58,6 +58,7 @@ func (m *machine) newCore() *Attempt {
 			slot = m.rec.Current.Slot.Other()
 		}
 	}
+	a.Shared = m.firstShared()
 	sidecars, _ := asides(m.want)
 	a.New = Version{Target: m.target, Slot: slot, Generation: m.target.Core, Attempt: a.ID, Commit: m.env.Commit,
 		Sidecars: sidecars, Inputs: maps.Clone(m.seen.Inputs)}

@@ -208,8 +208,10 @@ func (m *machine) completeCore() {
 	cur := m.rec.Current
 	cur.Baked = true
 	m.rec.Target.Active, m.rec.Target.Core, m.rec.Target.Live = a.Target.Active, a.Target.Core, a.Target.Live
-	for _, p := range m.sharedToStart() {
-		m.adoptShared(p)
+	if shared, ok := m.sharedParts(); ok {
+		for _, p := range shared {
+			m.adoptShared(p)
+		}
 	}
 	if m.rec.Kept != nil {
 		soak := plans.Duration(0)

@@ -65,10 +65,8 @@ func (m *machine) attemptParts() ([]part, bool) {
 		return []part{m.asidePart(s, a.To)}, ok
 	}
 	parts, ok := m.parts(&a.New)
-	if first, known := m.firstShared(); known {
-		parts = append(first, parts...)
-	}
-	return parts, ok
+	first, known := m.sharedParts()
+	return append(first, parts...), ok && known
 }
 
 // checks are the lines of the preflight table for parts.

@@ -192,6 +192,12 @@ func (m *machine) keeps() (specs, images []string) {
 		versions = append(versions, &a.New)
 		add(&specs, a.From)
 		add(&specs, a.To)
+		for name, d := range plans.Sorted(a.Shared) {
+			add(&specs, d)
+			if s, ok := m.serviceOf(name, d); ok {
+				add(&images, s.Image)
+			}
+		}
 		for _, d := range []string{a.From, a.To} {
 			if s, ok := m.serviceOf(a.Aside, d); ok && d != "" {
 				add(&images, s.Image)
