@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
@@ -51,8 +52,12 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // open sends a request and returns the body of a good answer. A bad answer's
 // Problem is the error.
 func (c *Client) open(ctx context.Context, method, path string, q url.Values) (io.ReadCloser, error) {
+	return c.send(ctx, method, path, q, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, q url.Values, body io.Reader) (io.ReadCloser, error) {
 	u := url.URL{Scheme: "http", Host: "agent", Path: path, RawQuery: q.Encode()}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +110,24 @@ func (c *Client) Explain(ctx context.Context, tenant string) (e Explanation, err
 	return e, err
 }
 
-// DryRun asks what a pass would do.
-func (c *Client) DryRun(ctx context.Context) (p Preview, err error) {
-	err = c.call(ctx, http.MethodGet, "/api/preview", nil, &p)
-	return p, err
+// DryRun asks what a pass would do with the plan; nil is the newest commit's.
+func (c *Client) DryRun(ctx context.Context, plan *plans.Plan) (p Preview, err error) {
+	if plan == nil {
+		return p, c.call(ctx, http.MethodGet, "/api/preview", nil, &p)
+	}
+	text, err := json.Marshal(plan)
+	if err != nil {
+		return p, fmt.Errorf("encode plan: %w", err)
+	}
+	body, err := c.send(ctx, http.MethodPost, "/api/preview", nil, bytes.NewReader(text))
+	if err != nil {
+		return p, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&p); err != nil {
+		return p, fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return p, nil
 }
 
 // Nudge asks the agent to read the repository and to look at everything now.

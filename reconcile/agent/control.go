@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
@@ -38,7 +39,8 @@ type Line struct {
 //
 //	GET  /healthz  /metrics  /api/status  /api/drift  /api/explain/TENANT
 //	GET  /api/events?after=&since=&tenant=&last=&follow=1     JSON lines
-//	GET  /api/preview                                         the dry-run
+//	GET  /api/preview                                         the dry-run of the newest commit
+//	POST /api/preview                                         that of the resolved plan in the body
 //	POST /api/pass                                            JSON lines (Line)
 //	POST /api/nudge  /api/rollback/TENANT
 func (a *Agent) Handler() http.Handler {
@@ -53,7 +55,16 @@ func (a *Agent) Handler() http.Handler {
 			answer(w, nil, err)
 			return
 		}
-		p, err := a.DryRun(r.Context())
+		p, err := a.DryRun(r.Context(), nil)
+		answer(w, p, err)
+	})
+	mux.HandleFunc("POST /api/preview", func(w http.ResponseWriter, r *http.Request) {
+		var plan plans.Plan
+		if err := json.NewDecoder(r.Body).Decode(&plan); err != nil {
+			answer(w, nil, observed.Wrap("read plan", "", observed.Refused, err, "use the same version of reconcile as the daemon"))
+			return
+		}
+		p, err := a.DryRun(r.Context(), &plan)
 		answer(w, p, err)
 	})
 	mux.HandleFunc("GET /api/events", a.serveEvents)

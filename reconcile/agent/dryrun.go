@@ -71,9 +71,10 @@ const (
 )
 
 // DryRun runs the agent on a copy of the host in memory, in virtual time, with
-// every action succeeding, and returns what it did. It changes nothing.
-func (a *Agent) DryRun(ctx context.Context) (Preview, error) {
-	w, err := a.rehearse(ctx)
+// every action succeeding, and returns what it did. It changes nothing. A nil
+// plan is the one in force.
+func (a *Agent) DryRun(ctx context.Context, plan *plans.Plan) (Preview, error) {
+	w, err := a.rehearse(ctx, plan)
 	if err != nil {
 		return Preview{}, fmt.Errorf("dry-run: %w", err)
 	}
@@ -85,24 +86,27 @@ func (a *Agent) DryRun(ctx context.Context) (Preview, error) {
 
 // rehearsal is an engine on a copy of the host.
 type rehearsal struct {
-	engine  *Engine
-	looker  *looker
-	exec    *executor
-	probes  *probes
-	now     time.Time
-	begin   time.Time
-	commit  string
-	unseen  []*observed.Problem
-	before  map[string]reconcile.Report
-	first   map[string]reconcile.Report // the first report that named a change
-	order   []string
-	actions map[string][]reconcile.Action
+	engine     *Engine
+	looker     *looker
+	exec       *executor
+	probes     *probes
+	now        time.Time
+	begin      time.Time
+	commit     string
+	controller string // found beside the real route table
+	unseen     []*observed.Problem
+	before     map[string]reconcile.Report
+	first      map[string]reconcile.Report // the first report that named a change
+	order      []string
+	actions    map[string][]reconcile.Action
 }
 
 // rehearse copies what is seen and remembered.
-func (a *Agent) rehearse(ctx context.Context) (*rehearsal, error) {
+func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, error) {
 	a.mu.Lock()
-	plan := a.plan
+	if plan == nil {
+		plan = a.plan
+	}
 	a.mu.Unlock()
 	if plan == nil {
 		return nil, errors.New("no plan is set")
@@ -149,8 +153,8 @@ func (a *Agent) rehearse(ctx context.Context) (*rehearsal, error) {
 	if _, err := w.engine.Load(store, w.now, c.MaxGap); err != nil {
 		return nil, err
 	}
-	w.engine.fresh = a.engine.fresh && !a.engine.started
-	w.engine.env.Empty, w.engine.env.OtherController = a.engine.env.Empty, a.engine.env.OtherController
+	w.engine.fresh = a.engine.fresh
+	w.controller = seen.controller
 	w.engine.SetPlan(plan, w.now)
 	for name, m := range a.engine.members {
 		w.before[name] = m.report
@@ -198,7 +202,9 @@ func (w *rehearsal) turn(ctx context.Context) (bool, error) {
 	}
 	w.engine.Due(w.now)
 	if req, need := w.engine.Stale(); need {
-		w.engine.Saw(w.looker.look(ctx, req))
+		s := w.looker.look(ctx, req)
+		s.controller = w.controller
+		w.engine.Saw(s)
 		worked = true
 	}
 	t, err := w.engine.Turn(w.now)

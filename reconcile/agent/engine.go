@@ -186,6 +186,7 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 			e.touch(m)
 		} else if changedAnswers && m.report.Question != nil {
 			e.touch(m)
+			e.adopted(m)
 		}
 	}
 	e.rollout.plan(p, now)
@@ -302,14 +303,41 @@ func (e *Engine) Saw(s *sight) {
 	}
 }
 
-// first settles, on the first full look, whose host this is.
+// first settles, on the first full look, whose host this is. An empty journal
+// beside things that bear our mark is not taken for a new host, and neither is
+// a route table with another controller's id.
 func (e *Engine) first(s *sight) {
-	if e.fresh && len(s.tenants()) > 0 {
-		e.env.Empty = true
+	if e.fresh && len(s.tenants()) == 0 && len(s.problems()) == 0 {
+		e.fresh = false
+		e.pending.Delete(journal.Meta, metaAdopt)
 	}
+	e.env.Empty = e.fresh
 	if s.controller != "" && s.controller != e.owner.Controller {
 		e.env.OtherController = s.controller
 	}
+}
+
+// adopted takes a person's word that the host is ours: the answer `adopt` to
+// what any tenant asks about it.
+func (e *Engine) adopted(m *member) {
+	if !e.env.Empty && e.env.OtherController == "" || m.report.Question == nil || e.answers[m.report.Question.ID] != Adopt {
+		return
+	}
+	e.env.Empty, e.env.OtherController, e.fresh = false, "", false
+	e.pending.Delete(journal.Meta, metaAdopt)
+	e.urgent = true
+	for _, other := range e.members {
+		e.touch(other)
+	}
+}
+
+// Adopt is the answer that makes a host with objects of ours, and no memory of
+// them, ours again.
+const Adopt = "adopt"
+
+// Claims says that our id shall be written beside the route table.
+func (e *Engine) Claims() bool {
+	return e.started && !e.env.Empty && e.env.OtherController == "" && e.controller != e.owner.Controller
 }
 
 func (e *Engine) saw(m *member, s *sight) {

@@ -140,10 +140,29 @@ func (a *Agent) startLook(ctx context.Context, now time.Time, hands *sync.WaitGr
 		a.mu.Lock()
 		a.looking = false
 		a.engine.Saw(s)
+		claims := a.engine.Claims()
 		a.mu.Unlock()
+		if claims && s.routerErr == nil {
+			a.claim(ctx)
+		}
 		poke(a.kick)
 		a.Nudge()
 	})
+}
+
+// claim writes our id beside the route table. The next look sees whether it is
+// there, and if not it is tried again.
+func (a *Agent) claim(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.LookLimit)
+	defer cancel()
+	id := a.cfg.Owner.Controller
+	if err := a.router.Claim(ctx, id); err != nil {
+		a.log.Warn("claim failed", "err", err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.engine.controller = id
 }
 
 // start carries out the actions of one tenant, one after the other; the first

@@ -185,6 +185,7 @@ func (e *Engine) retell(m *member, r reconcile.Report) {
 	e.moved[m.name] = true
 	e.rollout.heard(m)
 	e.weigh(m)
+	e.adopted(m)
 }
 
 // weigh books whether a pass has to wait for m, and whether m waits for somebody.
@@ -285,7 +286,14 @@ func (e *Engine) Load(store journal.Store, now time.Time, maxGap time.Duration) 
 	if raw, err := store.Get(journal.Meta, metaAdopt); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	} else if raw != nil {
-		e.env.Empty = true
+		e.fresh = true
+	}
+	if e.fresh {
+		// Until the first look is written down, a crash leaves the journal as
+		// good as empty.
+		if err := e.pending.Put(journal.Meta, metaAdopt, true); err != nil {
+			return 0, err
+		}
 	}
 	err = store.Each(journal.Tenants, func(name string, v []byte) error {
 		m := e.get(name)
