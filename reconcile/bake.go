@@ -84,6 +84,9 @@ func (m *machine) bake() bool {
 		return false
 	}
 	m.rec.Current.Baked = true
+	if m.bakeTime() == 0 {
+		return true
+	}
 	m.event(TenantBaked, m.in.Name+" stayed healthy for "+m.bakeTime().String(),
 		"slot", string(a.New.Slot), "attempt", a.ID)
 	return true

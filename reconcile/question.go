@@ -56,6 +56,15 @@ func (m *machine) retryAnswer(w *Withheld) bool {
 		map[string]string{"retry": "try the same target again"}, w.Attempt, w.Target) == "retry"
 }
 
+// asksBack says that a way back waits for a word on the writes it would leave.
+func (m *machine) asksBack() bool {
+	if !m.rec.Current.Wrote || m.onBack() != plans.Stay || m.backAnswer() != "" {
+		return false
+	}
+	m.say(Waiting, "", "going back to "+short(m.rec.Kept.Generation)+" would leave writes behind", "waits for the answer to the question")
+	return true
+}
+
 // backAnswer asks what happens to writes a person's way back would leave.
 func (m *machine) backAnswer() string {
 	k := m.rec.Kept

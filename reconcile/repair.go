@@ -141,7 +141,7 @@ func (m *machine) policies() {
 	for i := range m.seen.Instances {
 		in := &m.seen.Instances[i]
 		routed := in.Slot == active || in.Slot == plans.Shared
-		if in.Job || in.Routed == routed || m.rec.Attempt != nil && m.rec.Attempt.Stopped && in.Slot == active {
+		if in.Job || in.Routed == routed || m.stoppedByUs(in.Slot) {
 			continue
 		}
 		why := "what serves starts again by itself after a reboot"
@@ -150,6 +150,12 @@ func (m *machine) policies() {
 		}
 		m.act(Repair, startKey(in.Key), Action{Verb: SetRouted, Key: in.Key, Slot: in.Slot, Routed: routed, Why: why})
 	}
+}
+
+// stoppedByUs says that a slot's services are down by order, for a moment.
+func (m *machine) stoppedByUs(slot plans.Slot) bool {
+	a := m.rec.Attempt
+	return a != nil && a.Stopped && !a.Switched && slot != a.New.Slot
 }
 
 // flapping gives repair up where it does not help.

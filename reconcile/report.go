@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
 // say sets what is reported; the first word of a step stands.
@@ -158,6 +159,9 @@ func (m *machine) saySteady() {
 		case m.healthOf(p) == failing:
 			m.say(Degraded, "", startKey(p.key)+" is not healthy: "+i.Health.Last, "")
 			return
+		case m.fresh(p, i):
+			m.say(Degraded, "", startKey(p.key)+" was started and has not proved itself yet", "")
+			return
 		case !p.made(i):
 			m.say(Degraded, "", startKey(p.key)+" is not the one on record, and serves", "the next version replaces it")
 			return
@@ -177,6 +181,22 @@ func (m *machine) saySteady() {
 		next = "the way back to " + short(m.rec.Kept.Generation) + " is kept until " + stamp(m.rec.KeptUntil)
 	}
 	m.say(Converged, "", "runs what the plan says", next)
+}
+
+// fresh says that a part was started lately and is not proved since. One that
+// has been running for longer is taken for well until its probe says otherwise:
+// after a restart of ours no probe has spoken yet.
+func (m *machine) fresh(p part, i *observed.Instance) bool {
+	if m.healthOf(p) == healthy {
+		return false
+	}
+	until := m.upSince(p.key, i).Add(p.svc.Health.Effective().Within.Std())
+	if !m.now.Before(until) {
+		return false
+	}
+	m.wakeAt(until)
+	m.poll(pollHealth)
+	return true
 }
 
 // keeps lists the digests of specs, and the images, of every version a way

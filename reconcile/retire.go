@@ -197,7 +197,7 @@ func (m *machine) dropData(mark string, wrote bool) bool {
 				continue
 			}
 			switch {
-			case role == observed.Origin && len(d.Clones) > 0:
+			case role == observed.Origin && (len(d.Clones) > 0 || m.isOrigin(d.ID)):
 				continue // a discarded clone needs it; swept later
 			case role == observed.Live && wrote:
 				m.act(Switch, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,

@@ -117,7 +117,7 @@ func (m *machine) overtaken() bool {
 	case m.want != nil && m.sameMove(a):
 		a.Target, a.New.Target = m.target, m.target
 		return false
-	case !a.Switched:
+	case !a.Switched && (a.New.Entry.Tenant == "" || m.routed() != a.New.Slot):
 		return true
 	}
 	return m.want != nil && m.rec.Kept != nil && a.Swapped && m.rec.Kept.Generation == m.target.Core
@@ -206,7 +206,7 @@ func (m *machine) stopped(a *Attempt) bool {
 		m.askAdopt()
 		return true
 	case a.Op == Backward:
-		return false // a way back needs nobody's leave
+		return m.asksBack() // a way back needs nobody's leave
 	case !m.in.Permit.Go || m.in.Permit.Target != m.target:
 		why := m.in.Permit.Why
 		if why == "" {

@@ -106,7 +106,7 @@ func (s *story) tell(text string) string {
 }
 
 // ids cuts the digests of attempts and questions, which say nothing to a reader.
-var ids = regexp.MustCompile(`(\ba\d+|\.[a-z-]+)-[0-9a-f]{4,8}\b`)
+var ids = regexp.MustCompile(`(\ba\d+|\.[a-z-]+|removal)-[0-9a-f]{4,8}\b`)
 
 func (s *story) command(line string) {
 	word, rest, _ := strings.Cut(line, " ")
@@ -167,7 +167,8 @@ func (s *story) command(line string) {
 		s.w.specs = map[string]plans.Core{}
 	case "answer":
 		if s.last.Question == nil {
-			s.t.Fatalf("answer %s: there is no question", rest)
+			s.t.Errorf("answer %s: there is no question", rest)
+			return
 		}
 		s.answers[s.last.Question.ID] = rest
 	case "report":
@@ -255,16 +256,21 @@ func (s *story) run(d time.Duration) {
 		if s.act(dec) {
 			continue
 		}
-		if dec.Wake.IsZero() || dec.Wake.After(end) {
+		wake := dec.Wake
+		if !wake.IsZero() && !wake.After(s.w.now) {
+			s.t.Fatalf("at %s: asks to wake at once and does nothing: %s", s.at(), dec.Report.Why)
+		}
+		if n := s.w.next(); !n.IsZero() && (wake.IsZero() || n.Before(wake)) {
+			wake = n
+		}
+		if wake.IsZero() || wake.After(end) {
 			s.w.now = end
 			return
 		}
-		if !dec.Wake.After(s.w.now) {
-			s.t.Fatalf("at %s: asks to wake at once and does nothing: %s", s.at(), dec.Report.Why)
-		}
-		s.w.now = dec.Wake
+		s.w.now = wake
 	}
-	s.t.Fatalf("no end in sight:\n%s", s.out.String())
+	lines := strings.Split(s.out.String(), "\n")
+	s.t.Fatalf("no end in sight:\n%s", strings.Join(lines[max(0, len(lines)-12):], "\n"))
 }
 
 func (s *story) at() string { return s.w.now.Sub(start).String() }

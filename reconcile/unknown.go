@@ -35,7 +35,11 @@ func (m *machine) blindInWindow(b *blindness) {
 			m.revive(old, parts)
 		}
 	}
-	if !m.seen.Router.Blind() && len(m.actions) == 0 {
+	switch {
+	case m.seen.Router.Blind() || len(m.actions) > 0:
+	case m.routeIs(m.rec.Entry, false):
+		a.Hold = nil // released; the rest can wait for sight
+	default:
 		m.route(Switch, "back", m.rec.Entry, nil, "requests can wait no longer")
 	}
 	m.poll(pollHealth)
@@ -68,8 +72,8 @@ func (m *machine) longOutage() {
 	if a == nil || t == nil || a.Back || m.rec.Unknown.IsZero() {
 		return
 	}
-	m.wakeAt(m.rec.Unknown.Add(unknownDeadline))
-	if m.now.Sub(m.rec.Unknown) < unknownDeadline {
+	if due := m.rec.Unknown.Add(unknownDeadline); m.now.Before(due) {
+		m.wakeAt(due)
 		return
 	}
 	if m.ask("outage", m.subject()+" cannot go on since "+stamp(m.rec.Unknown)+": "+sentence(t.Problem),

@@ -135,7 +135,7 @@ func (w *world) do(a reconcile.Action) reconcile.Result {
 	res := reconcile.Result{ID: a.ID, Verb: a.Verb}
 	for i := range w.fails {
 		f := &w.fails[i]
-		if f.times == 0 || !strings.Contains(a.ID, f.match) {
+		if f.times == 0 || !strings.Contains(ids.ReplaceAllString(a.ID, "$1"), f.match) {
 			continue
 		}
 		f.times--
@@ -233,6 +233,7 @@ func (w *world) start(in plans.Instance) {
 		return
 	}
 	o.Phase, o.Started, o.Health = observed.Running, w.now, observed.Health{}
+	delete(w.exits, o.ID)
 	switch kind := w.images[image]; {
 	case kind == "hang":
 	case o.Job:
@@ -304,8 +305,24 @@ func (w *world) data(a reconcile.Action) *observed.Problem {
 // number is an attempt id without its digest, so that stories stay readable.
 func number(attempt string) string {
 	head, tail, _ := strings.Cut(attempt, "-")
+	if head == "removal" {
+		return attempt
+	}
 	if strings.HasSuffix(tail, "r") || strings.HasSuffix(tail, "empty") {
 		return head + "r"
 	}
 	return head
+}
+
+// next is when an instance ends by itself; zero: none does.
+func (w *world) next() time.Time {
+	var first time.Time
+	for i := range w.facts.Instances {
+		in := &w.facts.Instances[i]
+		end, ok := w.exits[in.ID]
+		if ok && in.Phase == observed.Running && end.After(w.now) && (first.IsZero() || end.Before(first)) {
+			first = end
+		}
+	}
+	return first
 }
