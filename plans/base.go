@@ -90,7 +90,7 @@ func release(layers []layer) string {
 	if err != nil {
 		panic("layers hold JSON values only: " + err.Error()) // Document.Spec promises it
 	}
-	return "r1:" + contentDigest(text)[len("sha256:"):][:16]
+	return "r1:" + contentDigest(text)[len("sha256:"):][:32]
 }
 
 // portsOf returns the ports of a service, never nil.

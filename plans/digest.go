@@ -17,14 +17,14 @@ import (
 // health path in a template restarts nobody. Both are part of Target.Live, so
 // that correcting them is a change a failed tenant is tried again for.
 
-// Digest names the service: "s1:" and 16 hex digits.
+// Digest names the service: "s1:" and 32 hex digits.
 func (s Service) Digest() string {
 	f := newForm()
 	f.nest('{', '}', func() { f.service(s) })
 	return f.digest("s1:")
 }
 
-// Generation names the core: "g1:" and 16 hex digits.
+// Generation names the core: "g1:" and 32 hex digits.
 func (c Core) Generation() string {
 	f := newForm()
 	f.nest('{', '}', func() { f.services("services", c.Services) })

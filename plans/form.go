@@ -21,7 +21,7 @@ func newForm() *form { return &form{b: make([]byte, 0, 1024)} }
 // digest names the content: prefix and the first 64 bits of its sha256, in hex.
 func (f *form) digest(prefix string) string {
 	sum := sha256.Sum256(f.b)
-	return prefix + hex.EncodeToString(sum[:8])
+	return prefix + hex.EncodeToString(sum[:16])
 }
 
 func (f *form) key(k string) {
