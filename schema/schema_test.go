@@ -113,6 +113,7 @@ var (
 		"Tenant/name": "from metadata", "Tenant/formerly": "from metadata", "Tenant/labels": "from metadata",
 		"Tenant/core": "from services", "Tenant/idle": "from slots", "Tenant/aside": "from services",
 		"Tenant/fixedPorts":                 "from slots",
+		"Tenant/release":                    "computed from the template",
 		"Tenant/services/*/files/*/digest":  "computed from the content",
 		"Tenant/services/*/files/*/content": "read from the commit",
 		"BatchPolicy/name":                  "from metadata",
