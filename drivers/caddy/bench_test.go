@@ -1,0 +1,127 @@
+package caddy
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
+)
+
+// stock starts the same binary as a plain Caddy with one static route, and
+// returns its address.
+func stock(b *testing.B, upstream string) string {
+	b.Helper()
+	dir, err := os.MkdirTemp("", "rc-")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	address := freeAddress(b)
+	server := Proxy{}.server([]string{address}, object{"disable": true})
+	proxy := server["routes"].([]any)[0].(object)["handle"].([]any)[1].(object)
+	proxy["upstreams"] = []any{object{"dial": upstream}}
+	server["routes"] = []any{object{"match": []any{object{"host": []string{"t0.test"}}}, "handle": []any{proxy}}}
+	settings, err := json.Marshal(object{
+		"admin": object{"disabled": true},
+		"apps":  object{"http": object{"servers": object{"stock": server}}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	config := filepath.Join(dir, "caddy.json")
+	if err := os.WriteFile(config, settings, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(binary, "run", "--config", config)
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGKILL) // ends with the benchmark
+		_ = cmd.Wait()
+	})
+	until(b, "stock Caddy answers", func() bool {
+		res, err := http.Get("http://" + address)
+		if err != nil {
+			return false
+		}
+		return res.Body.Close() == nil
+	})
+	return address
+}
+
+// rate is the requests a second that one run of load got through.
+func rate(b *testing.B, address, host string, d time.Duration) float64 {
+	b.Helper()
+	run := load.Start(b.Context(), load.Config{Proxy: address, Host: host, Think: -1, Workers: map[load.Kind]int{load.Get: 8}})
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
+	r := run.Stop()
+	if r.Failed() != 0 {
+		b.Fatalf("%d of %d failed: %q", r.Failed(), r.Sent(), r.Errors())
+	}
+	return float64(r.Sent()) / r.Took.Seconds()
+}
+
+var sizes = []int{10, 1_000, 10_000}
+
+// BenchmarkSwitch is a durable switch as the driver sees it.
+func BenchmarkSwitch(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := newProxy(b)
+			u := newUpstream(b, "here", new(load.Ledger))
+			e := p.fill(b, n, u.address)[n-1]
+			rev := p.see(b, e.Tenant).Revision
+			var took []time.Duration
+			for b.Loop() {
+				e.Slot = e.Slot.Other()
+				began := time.Now()
+				var err error
+				if rev, err = p.router.Set(b.Context(), "switch", e, rev); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "µs-p99")
+			b.ReportMetric(float64(residentKB(b, p.pid))/1024, "MB-resident")
+		})
+	}
+}
+
+// BenchmarkProxy compares requests a second with stock Caddy and one static
+// route, measured in turns on the same machine; 1.00 is no overhead.
+func BenchmarkProxy(b *testing.B) {
+	const turns, each = 3, 700 * time.Millisecond
+	u := newUpstream(b, "here", new(load.Ledger))
+	plain := stock(b, u.address)
+	for _, n := range sizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := newProxy(b)
+			p.fill(b, n, u.address)
+			host := fmt.Sprintf("t%d.test", n-1)
+			for b.Loop() {
+				var ours, theirs []float64
+				for range turns {
+					theirs = append(theirs, rate(b, plain, "t0.test", each))
+					ours = append(ours, rate(b, p.address, host, each))
+				}
+				slices.Sort(ours)
+				slices.Sort(theirs)
+				b.ReportMetric(ours[turns/2], "req/s")
+				b.ReportMetric(theirs[turns/2], "stock-req/s")
+				b.ReportMetric(ours[turns/2]/theirs[turns/2], "ratio")
+			}
+		})
+	}
+}
