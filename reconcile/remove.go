@@ -50,6 +50,10 @@ func (m *machine) vanished() {
 // after the grace the data.
 func (m *machine) removing() {
 	r := m.rec.Removal
+	if r == nil && m.gone() {
+		m.say(StateRemoving, "", "nothing of it is left", "its tombstone can be taken out of the plan")
+		return
+	}
 	if r == nil {
 		r = &Removal{Since: m.now}
 		m.rec.Removal = r
@@ -90,6 +94,13 @@ func (m *machine) removing() {
 		m.actions = nil
 		m.rec = Record{Clock: m.rec.Clock}
 	}
+}
+
+// gone says that neither the host nor our memory has anything of the tenant.
+func (m *machine) gone() bool {
+	s, r := m.seen, &m.rec
+	return len(s.Instances) == 0 && len(s.Datasets) == 0 && s.Route.Entry.Tenant == "" &&
+		r.Current == nil && r.Attempt == nil && r.Entry.Tenant == "" && len(r.Data) == 0
 }
 
 func (m *machine) stopAll() bool {

@@ -45,7 +45,9 @@ func (h *Host) Load(name string, seen *observed.Tenant) {
 	}
 	for _, d := range t.datasets {
 		if d.seen.Role == observed.Origin {
-			d.of = t.liveOf(d)
+			if d.of = h.data[d.seen.Origin]; d.of == nil {
+				d.of = &dataset{} // what it was taken of is gone
+			}
 		}
 	}
 }
@@ -85,17 +87,6 @@ func (h *Host) Truth(name string) observed.Tenant {
 		out.Datasets = append(out.Datasets, h.show(d))
 	}
 	return out
-}
-
-// liveOf finds the dataset a loaded snapshot was taken of: the one of its
-// volume and slot that is no snapshot. A snapshot without one stands alone.
-func (t *tenant) liveOf(snap *dataset) *dataset {
-	for _, d := range t.datasets {
-		if d.seen.Role != observed.Origin && d.seen.Volume == snap.seen.Volume && d.seen.Slot == snap.seen.Slot {
-			return d
-		}
-	}
-	return &dataset{}
 }
 
 // bind has the instances of a slot that run use the path, since what they mount

@@ -187,7 +187,7 @@ func (s *Storage) Snapshot(ctx context.Context, id string, attempt string, datas
 		if h.data[snap] == nil {
 			d := h.data[name]
 			s := &dataset{of: d, content: slices.Clone(d.content), seen: observed.Dataset{
-				ID: snap, Tenant: d.seen.Tenant, Volume: d.seen.Volume, Slot: d.seen.Slot, Role: observed.Origin,
+				ID: snap, Tenant: d.seen.Tenant, Volume: d.seen.Volume, Slot: d.seen.Slot, Role: observed.Origin, Origin: name,
 				Attempt: attempt, Generation: d.seen.Generation, Ready: true, Created: h.now(), Bytes: d.seen.Bytes,
 			}}
 			d.seen.Written = 0
@@ -255,8 +255,8 @@ func (s *Storage) Promote(ctx context.Context, id string, name string) error {
 	if d == nil {
 		return conflict("promote", name, "there is no such dataset")
 	}
-	if from := h.data[d.seen.Origin]; from != nil {
-		from.of, d.seen.Origin = d, ""
+	if from := h.data[d.seen.Origin]; from != nil && d.of == nil {
+		from.of, from.seen.Origin, d.seen.Origin = d, d.seen.ID, ""
 	}
 	return nil
 }
@@ -277,14 +277,9 @@ func (s *Storage) Destroy(ctx context.Context, id string, name string) error {
 		return refused("destroy", name, "it is in use by "+by, "stop that first")
 	}
 	if clones := h.clones(name, d.seen.Tenant); len(clones) > 0 {
-		return refused("destroy", name, "it is the origin of "+strings.Join(clones, ", "), "promote the clone first")
+		return refused("destroy", name, "it is the origin of "+strings.Join(clones, ", "), "promote or destroy that first")
 	}
 	t := h.tenants[d.seen.Tenant]
-	for _, s := range t.datasets {
-		if s.of == d {
-			return refused("destroy", name, "it has the snapshot "+s.seen.ID, "destroy that first")
-		}
-	}
 	n, _ := t.findData(name)
 	t.datasets = slices.Delete(t.datasets, n, n+1)
 	delete(h.data, name)

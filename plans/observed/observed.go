@@ -137,7 +137,7 @@ type Dataset struct {
 	Role       Role       `json:"role"`
 	Attempt    string     `json:"attempt,omitempty"`
 	Generation string     `json:"generation,omitempty"`
-	Origin     string     `json:"origin,omitempty"` // ID of the snapshot it was cloned from
+	Origin     string     `json:"origin,omitempty"` // ID of the snapshot it was cloned from; of a snapshot, what it was taken of
 	Path       string     `json:"path,omitempty"`   // where it is on the host
 	Ready      bool       `json:"ready"`            // complete: a copy in progress is not
 	Busy       bool       `json:"busy,omitempty"`
