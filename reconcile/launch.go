@@ -52,7 +52,9 @@ func (m *machine) launchPart(p part, parts []part) bool {
 		return m.runJob(Launch, p, parts)
 	}
 	i := m.instance(p)
-	ours := i != nil && p.made(i) && (a.Reused || i.Attempt == a.ID || !p.core)
+	// What a rehearsal left mounts a copy that goes: it is never taken for ours.
+	alone := a.Kind == KindAside || p.key.Slot == plans.Shared
+	ours := i != nil && p.made(i) && (a.Reused || alone || i.Attempt == m.dataAttempt())
 	switch {
 	case i == nil:
 	case !ours && a.Kind == KindAside:
@@ -66,7 +68,7 @@ func (m *machine) launchPart(p part, parts []part) bool {
 	case m.resting(p):
 		return false
 	}
-	if err := m.start(Launch, &a.New, p, a.ID, "the new version starts beside what serves"); err != nil {
+	if err := m.start(Launch, &a.New, p, m.dataAttempt(), "the new version starts beside what serves"); err != nil {
 		m.fail(err.Error(), nil)
 	}
 	return false
@@ -102,7 +104,7 @@ func (m *machine) runJob(step Phase, p part, parts []part) bool {
 	}
 	i := m.instance(p)
 	switch {
-	case i != nil && (i.Attempt != a.ID || !p.made(i)):
+	case i != nil && (i.Attempt != m.dataAttempt() || !p.made(i)):
 		m.remove(step, i.Key, "a job of another attempt is in the place of this one's")
 		fallthrough
 	case i == nil:
@@ -112,7 +114,7 @@ func (m *machine) runJob(step Phase, p part, parts []part) bool {
 				return false
 			}
 		}
-		if err := m.start(step, &a.New, p, a.ID, "the job runs once for this attempt"); err != nil {
+		if err := m.start(step, &a.New, p, m.dataAttempt(), "the job runs once for this attempt"); err != nil {
 			m.fail(err.Error(), nil)
 		}
 	case i.Phase == observed.Exited && !i.Restarting && i.Exit == 0:

@@ -50,7 +50,7 @@ func (m *machine) provedNow(p part) bool {
 		return false
 	}
 	i := m.instance(p)
-	if p.svc.Health == nil || a == nil || i.Attempt == a.ID || !a.Reused {
+	if p.svc.Health == nil || a == nil || i.Attempt == m.dataAttempt() || !a.Reused {
 		return true
 	}
 	e := p.svc.Health.Effective()

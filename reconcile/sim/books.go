@@ -17,7 +17,7 @@ type books struct {
 	broken *Violation
 
 	// Probes: answers in a row that were well, of each instance since its start.
-	runs map[life]int
+	runs map[life]answers
 	sick map[plans.Key]bool // by a person's or fate's hand
 
 	// Routes: where requests were led by a decision that was right, where
@@ -64,7 +64,7 @@ func (v *Violation) Error() string { return v.Rule + ": " + v.Text }
 
 func newBooks(w *world) *books {
 	return &books{
-		w: w, runs: map[life]int{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
+		w: w, runs: map[life]answers{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
 		failed: map[plans.Target]bool{}, jobs: map[string]string{}, byHand: map[plans.Key]bool{},
 		binds: map[plans.Key][]string{}, acked: map[uint64]plans.Slot{},
 		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, cut: -1,
@@ -76,6 +76,7 @@ func (b *books) fail(rule, format string, args ...any) {
 	if b.broken == nil {
 		b.broken = &Violation{rule, fmt.Sprintf(format, args...)}
 		b.w.trace.add(b.w, "BROKEN", "%s: %s", rule, b.broken.Text)
+		b.w.trace.record(b.w)
 	}
 }
 
@@ -85,20 +86,30 @@ func (b *books) boundary(string) bool {
 	return b.at-1 == b.cut
 }
 
+// answers is a run of probe answers, and whether it proved the instance: by as
+// many good ones in a row as it needs, and until as many bad ones.
+type answers struct {
+	good, bad int
+	proved    bool
+}
+
 // answered takes in a probe's answer.
 func (b *books) answered(id string, started time.Time, ok bool) {
 	l := life{id, started}
+	a := b.runs[l]
 	if ok {
-		b.runs[l]++
+		a.good, a.bad = a.good+1, 0
 	} else {
-		b.runs[l] = 0
+		a.good, a.bad = 0, a.bad+1
 	}
+	a.proved = a.good >= successes || a.proved && a.bad < failures
+	b.runs[l] = a
 }
 
 func (b *books) ill(key plans.Key, is bool)       { b.sick[key] = is }
 func (b *books) removedByHand(key plans.Key)      { b.byHand[key] = true }
 func (b *books) answeredQuestion()                { clear(b.failed); b.lossOK = true }
-func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.Started}] >= successes }
+func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.Started}].proved }
 
 // acting takes in an action that is about to be tried.
 func (b *books) acting(a reconcile.Action) {
@@ -160,10 +171,9 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			b.checkDestroy(in, route, a)
 		}
 	}
-	b.note(d)
 }
 
-// note remembers what the report says for later steps.
+// note remembers what the report says, once it is written down.
 func (b *books) note(d reconcile.Decision) {
 	r := d.Report
 	if r.Failed && r.Target == b.w.target && !r.Target.Zero() {

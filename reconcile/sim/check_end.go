@@ -3,7 +3,6 @@ package sim
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -199,9 +198,4 @@ func (b *books) checkWrites(r reconcile.Report, t observed.Tenant) {
 		}
 		b.reached["writes kept"]++
 	}
-}
-
-// spins says whether a decision that does nothing asks to be woken at once.
-func spins(d reconcile.Decision, now time.Time) bool {
-	return len(d.Actions) == 0 && !d.Wake.IsZero() && !d.Wake.After(now)
 }

@@ -38,6 +38,7 @@ func (w *world) turn() (reconcile.Decision, bool) {
 		return d, false
 	}
 	w.commit(d, rec)
+	w.books.note(d)
 	w.results, w.retry, w.local = nil, false, ""
 	if w.boundary("after the journal") {
 		return d, false

@@ -122,15 +122,9 @@ func (w *world) rest() {
 				d.Report.State, d.Report.Reason, d.Report.Phase, d.Report.Why)
 			return
 		}
-		if w.report.Question != nil {
-			w.answer()
-		}
+		w.answer()
 		d = w.cycle(w.calmPace)
-		if w.up && spins(d, w.clock()) && len(w.results) == 0 {
-			quiet = 0
-		}
-		if len(d.Actions) > 0 || d.Report.InMotion || d.Report.Question != nil && w.answers[d.Report.Question.ID] == "" ||
-			!d.Wake.IsZero() && d.Wake.Sub(w.clock()) < restTime/4 {
+		if d.Report.Tenant == "" || len(d.Actions) > 0 || d.Report.InMotion || !d.Wake.IsZero() && d.Wake.Sub(w.clock()) < restTime/4 {
 			quiet = 0
 			continue
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -56,6 +57,16 @@ func (t *trace) acted(w *world, a reconcile.Action, res reconcile.Result) {
 		what = fmt.Sprintf(" → %s hold %v rev %d", a.Entry.Slot, a.Entry.Hold != nil, a.Revision)
 	}
 	t.add(w, "act", "%s%s: %s", a.ID, what, text)
+}
+
+// record prints our memory.
+func (t *trace) record(w *world) {
+	if t == nil {
+		return
+	}
+	b, err := json.Marshal(w.rec)
+	t.add(w, "record", "%s %v", b, err)
+	t.add(w, "facts", "%s", w.seen())
 }
 
 // seen is the facts in short.

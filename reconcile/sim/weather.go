@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers/fault"
@@ -234,6 +235,14 @@ func (w *world) answer() {
 		return
 	}
 	words := sorted(q.Answers)
+	if w.calm {
+		// In the calm nobody insists on trying for ever.
+		words = slices.DeleteFunc(words, func(word string) bool { return word == "retry" && w.insisted > 1 })
+		w.insisted++
+	}
+	if len(words) == 0 {
+		return
+	}
 	w.answers[q.ID] = words[w.rng.IntN(len(words))]
 	w.trace.add(w, "answer", "%s to %s", w.answers[q.ID], q.Text)
 	w.books.answeredQuestion()

@@ -62,9 +62,10 @@ type world struct {
 	probes  map[string]*probed
 	results []reconcile.Result
 
-	open   []*request
-	writes uint64
-	turns  int
+	open     []*request
+	writes   uint64
+	turns    int
+	insisted int // answers given in the calm
 }
 
 // hands are the host's drivers, with faults.
