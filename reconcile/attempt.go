@@ -77,6 +77,10 @@ type Attempt struct {
 	Restored bool `json:"restored,omitempty"`
 	// Carry says that an old generation is brought to the new data.
 	Carry bool `json:"carry,omitempty"`
+	// Exclusive says that old and new never run at the same time (recreate).
+	Exclusive bool `json:"exclusive,omitempty"`
+	// Failing says that the new version fails and waits for a word on its data.
+	Failing bool `json:"failing,omitempty"`
 	// Accepted says that a person took the new version as it is.
 	Accepted bool `json:"accepted,omitempty"`
 	// Wrote says that a write was answered by the new slot.

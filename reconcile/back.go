@@ -71,12 +71,13 @@ func (m *machine) mayGoBack(why string) bool {
 	}
 	switch word {
 	case plans.Stay:
-		a.Accepted = true
+		a.Accepted, a.Failing = true, false
 	case plans.Discard:
 		return true
 	case plans.Carry:
 		m.carry(why)
 	default:
+		a.Failing = true
 		m.say(Degraded, Failed, "the new version fails and cannot be left without losing writes: "+why,
 			"waits for the answer to the question")
 		m.poll(pollBlind)
@@ -90,10 +91,9 @@ func (m *machine) carry(why string) {
 	a, old := m.rec.Attempt, m.rec.Kept
 	m.rec.withhold(Withheld{Target: a.Target, Reason: Failed, Why: why, Since: m.now, Attempt: a.ID})
 	m.event(TenantFailed, m.in.Name+": "+why, "attempt", a.ID, "why", why, "way", "carry")
-	m.rec.Current.Baked = true // what it wrote is what counts now
 	m.rec.Attempt = nil
 	n := m.newAttempt(KindCore, Backward, old.Target)
-	n.Carry = true
+	n.Carry, n.Exclusive = true, a.Exclusive
 	n.New = Version{Target: old.Target, Slot: old.Slot, Generation: old.Generation, Attempt: n.ID,
 		Commit: old.Commit, Sidecars: old.clone().Sidecars, Entry: cloneEntry(old.Entry)}
 	m.rec.Attempt = n
@@ -158,6 +158,9 @@ func (m *machine) restore() bool {
 		m.poll(pollBlind)
 		return false
 	}
+	if a.Exclusive && !m.makeWay() {
+		return false
+	}
 	up, well := m.revive(old, parts)
 	entry := old.Entry
 	if !a.Swapped && m.rec.Entry.Tenant != "" {
@@ -175,12 +178,43 @@ func (m *machine) restore() bool {
 	}
 	late := a.Hold != nil && !m.now.Add(time.Second).Before(a.Hold.end())
 	switch {
-	case well, up && late, up && a.Hold != nil && m.routed() == old.Slot && m.spentAt(m.now) >= reserve(a.Hold.Limit)/2:
+	case well, up && late:
 		m.route(Switch, "back", entry, nil, "requests go to the version that served before")
 	default:
 		m.slowRestore(old, parts)
 		m.poll(pollHeld)
 	}
+	return false
+}
+
+// makeWay proves that the new version is down before the old one starts again,
+// where the two must never run together. Where it has the routes, requests wait
+// meanwhile.
+func (m *machine) makeWay() bool {
+	a := m.rec.Attempt
+	down := true
+	for _, i := range m.inSlot(a.New.Slot) {
+		down = down && i.Phase == observed.Exited && !i.Restarting
+	}
+	if down {
+		return true
+	}
+	if m.routed() == a.New.Slot {
+		if a.Hold == nil {
+			a.Hold = &HoldWindow{ID: m.in.Name + "/" + a.ID + "/back", At: m.now, Limit: m.holdLimit()}
+		}
+		if !m.held() && m.now.Before(a.Hold.end()) {
+			m.route(Switch, "hold", m.seen.Route.Entry, a.Hold, "let requests wait while the old version comes back")
+			return false
+		}
+	}
+	parts, _ := m.parts(&a.New)
+	for _, p := range slices.Backward(parts) {
+		if i := m.instance(p); i != nil && (i.Phase != observed.Exited || i.Restarting) {
+			m.stop(Switch, p, "it must not run beside the version that comes back")
+		}
+	}
+	m.poll(pollHeld)
 	return false
 }
 
@@ -246,7 +280,8 @@ func (m *machine) clearNew() bool {
 	if a.Reused {
 		return true // it was there before; steady care puts it as it was
 	}
-	if !m.emptySlot(Switch, a.New.Slot, "the attempt is undone") {
+	// Before the slot was cleared for it the attempt made nothing in it.
+	if a.Cleared && !m.emptySlot(Switch, a.New.Slot, "the attempt is undone") {
 		return false
 	}
 	if m.before() == nil && !m.emptyShared() {

@@ -62,6 +62,7 @@ func (m *machine) newCore() *Attempt {
 	sidecars, _ := asides(m.want)
 	a.New = Version{Target: m.target, Slot: slot, Generation: m.target.Core, Attempt: a.ID, Commit: m.env.Commit,
 		Sidecars: sidecars, Inputs: maps.Clone(m.seen.Inputs)}
+	a.Exclusive = recreates(m.want) && m.rec.Current != nil
 	there := m.rec.in(slot)
 	switch {
 	case a.Op == Backward && m.keepsData(m.rec.Kept):

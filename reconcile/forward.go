@@ -17,11 +17,12 @@ func (m *machine) forward() {
 			m.goBack()
 			return
 		}
+		accepted := a.Accepted
 		if !m.row() {
 			if m.rec.Attempt == nil {
 				return
 			}
-			if m.rec.Attempt != a || a.Back {
+			if m.rec.Attempt != a || a.Back || a.Accepted != accepted {
 				continue // it turned, or another took its place: work on that
 			}
 			return

@@ -49,8 +49,9 @@ func (m *machine) safe() bool {
 	if a.Hold != nil || a.Stopped && !a.Swapped || m.seen.Route.Held {
 		return false
 	}
-	// Between the switch and its confirmation nobody knows yet which slot serves.
-	return !a.Switched || a.Swapped
+	// Between the switch and its confirmation nobody knows yet which slot serves,
+	// and until restart policies follow, a reboot would start the wrong one.
+	return (!a.Switched || a.Swapped) && len(m.wrongPolicies()) == 0
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -24,8 +24,7 @@ func (m *machine) quiesces() bool {
 
 // recreates says that the old version stops before the new one starts.
 func (m *machine) recreates() bool {
-	a := m.rec.Attempt
-	return a.Kind == KindCore && m.want != nil && recreates(m.want) && m.rec.Current != nil
+	return m.rec.Attempt.Exclusive
 }
 
 // recreates says that a tenant moves by recreate: by its plan, or because two
@@ -44,6 +43,9 @@ func (m *machine) stopsFirst() bool {
 // without one, what a start may take beside the default.
 func (m *machine) holdLimit() plans.Duration {
 	var limit plans.Duration
+	if m.want == nil {
+		return plans.DefaultHoldLimit
+	}
 	for _, v := range plans.Sorted(m.want.Volumes) {
 		if v.HoldLimit > 0 && (limit == 0 || v.HoldLimit < limit) {
 			limit = v.HoldLimit

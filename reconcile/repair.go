@@ -131,6 +131,17 @@ func (m *machine) wellSlot(v *Version) bool {
 // policies sees to it that exactly the routed slot's instances restart by
 // themselves: a reboot without us then starts just those.
 func (m *machine) policies() {
+	for _, in := range m.wrongPolicies() {
+		why := "what serves starts again by itself after a reboot"
+		if in.Routed {
+			why = "what does not serve stays down after a reboot"
+		}
+		m.act(Repair, startKey(in.Key), Action{Verb: SetRouted, Key: in.Key, Slot: in.Slot, Routed: !in.Routed, Why: why})
+	}
+}
+
+// wrongPolicies are the instances whose restart policy is not that of their slot.
+func (m *machine) wrongPolicies() []*observed.Instance {
 	active := plans.NoSlot
 	if m.rec.Current != nil {
 		active = m.rec.Current.Slot
@@ -138,18 +149,15 @@ func (m *machine) policies() {
 	if m.rec.Entry.Tenant != "" && m.routed() != plans.NoSlot {
 		active = m.routed()
 	}
+	var wrong []*observed.Instance
 	for i := range m.seen.Instances {
 		in := &m.seen.Instances[i]
 		routed := in.Slot == active || in.Slot == plans.Shared
-		if in.Job || in.Routed == routed || m.stoppedByUs(in.Slot) {
-			continue
+		if !in.Job && in.Routed != routed && !m.stoppedByUs(in.Slot) {
+			wrong = append(wrong, in)
 		}
-		why := "what serves starts again by itself after a reboot"
-		if !routed {
-			why = "what does not serve stays down after a reboot"
-		}
-		m.act(Repair, startKey(in.Key), Action{Verb: SetRouted, Key: in.Key, Slot: in.Slot, Routed: routed, Why: why})
 	}
+	return wrong
 }
 
 // stoppedByUs says that a slot's services are down by order, for a moment.

@@ -48,7 +48,6 @@ func (m *machine) sayWait() bool {
 // tell completes the report and the memory of what was said.
 func (m *machine) tell() {
 	r := &m.report
-	m.longOutage()
 	if m.rec.Attempt != nil {
 		m.sayMotion()
 	}
@@ -78,6 +77,9 @@ func (m *machine) tell() {
 	if w := rec.withheld(m.target); m.want != nil && w != nil {
 		r.Failed = true
 		r.Restored = rec.Attempt == nil
+	}
+	if a := rec.Attempt; a != nil && a.Failing {
+		r.Failed = true
 	}
 	if a := rec.Attempt; a != nil && a.Back && a.Reason != superseded && a.Target == m.target {
 		r.Failed = true

@@ -64,7 +64,7 @@ func (m *machine) clearSlot() bool {
 		if !m.retire(Retire) {
 			return false
 		}
-		if a.Carry || a.Op != Backward {
+		if !a.Carry {
 			m.event(TenantRetired, "gives up the way back to "+short(m.rec.Kept.Generation)+" for "+short(a.New.Generation),
 				"slot", string(a.New.Slot), "attempt", a.ID)
 		}

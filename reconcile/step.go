@@ -84,6 +84,7 @@ func (m *machine) inMotion() {
 	if m.overtaken() {
 		m.turn(superseded, m.overtakenBy(), nil)
 	}
+	m.longOutage()
 	if cur := m.rec.Current; cur != nil && !a.Back && !a.Stopped && !a.Swapped && a.Kind != KindAside {
 		if parts, ok := m.parts(cur); ok {
 			m.policies()

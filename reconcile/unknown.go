@@ -18,7 +18,6 @@ func (m *machine) inWindow() bool {
 func (m *machine) blindInWindow(b *blindness) {
 	a := m.rec.Attempt
 	m.say(Unknown, "", m.blindText(b)+" while requests wait", "is undone at "+stamp(a.Hold.undoAt()))
-	m.rec.Phase = a.Phase
 	if a.Switched {
 		// The routes lead to the new slot, which was proved: release to it.
 		m.poll(pollHeld)
@@ -30,17 +29,18 @@ func (m *machine) blindInWindow(b *blindness) {
 		return
 	}
 	m.turn(Failed, m.blindText(b)+" until requests could wait no longer", b.err)
-	if old := m.rec.Current; old != nil && !m.seen.Runtime.Blind() {
-		if parts, ok := m.parts(old); ok {
-			m.revive(old, parts)
-		}
-	}
-	switch {
-	case m.seen.Router.Blind() || len(m.actions) > 0:
-	case m.routeIs(m.rec.Entry, false):
-		a.Hold = nil // released; the rest can wait for sight
-	default:
+	parts, ok := m.parts(m.rec.Current)
+	late := !m.now.Add(time.Second).Before(a.Hold.end())
+	switch runtime, router := m.seen.Runtime.Blind(), m.seen.Router.Blind(); {
+	case !runtime && !router:
+		m.restore()
+	case !runtime && ok && !a.Exclusive:
+		m.revive(m.rec.Current, parts)
+	case !router && late && !m.routeIs(m.rec.Entry, false):
 		m.route(Switch, "back", m.rec.Entry, nil, "requests can wait no longer")
+	}
+	if !m.now.Before(a.Hold.end()) {
+		a.Hold = nil // the data plane has released them by itself
 	}
 	m.poll(pollHealth)
 }
