@@ -38,8 +38,11 @@ func bed(t testing.TB) *testbed {
 	return b
 }
 
-// serve is the reference of the image most tests run.
-func serveImage(t testing.TB) string { return bed(t).refs[drivertest.Serve] }
+// plain is Serve without a healthcheck, whose runs would load the machine.
+const plain drivertest.Image = "plain"
+
+// serveImage is the reference of the image most tests run.
+func serveImage(t testing.TB) string { return bed(t).refs[plain] }
 
 func makeTestbed() (*testbed, error) {
 	ctx := context.Background()
@@ -68,6 +71,7 @@ func makeTestbed() (*testbed, error) {
 	for kind, s := range map[drivertest.Image]images.Spec{
 		drivertest.Serve:         {Healthcheck: true, Env: map[string]string{"VERSION": "v1"}},
 		drivertest.Serve2:        {Healthcheck: true, Env: map[string]string{"VERSION": "v2"}},
+		plain:                    {Env: map[string]string{"VERSION": "plain"}},
 		drivertest.Exit0:         {Cmd: []string{"exit", "0"}},
 		drivertest.Exit3:         {Cmd: []string{"exit", "3"}},
 		drivertest.OtherPlatform: {Architecture: other},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 
@@ -56,7 +57,10 @@ func New(c Config) (*Runtime, error) {
 	host := cmp.Or(c.Host, client.DefaultDockerHost)
 	opts := []client.Opt{client.WithHost(host)}
 	if c.Each != nil {
-		opts = append(opts, client.WithHTTPRequestHook(requestHook(c.Each)))
+		opts = append(opts, client.WithHTTPRequestHook(func(req *http.Request) error {
+			c.Each(req.Method, req.URL.Path)
+			return nil
+		}))
 	}
 	cli, err := client.New(opts...)
 	if err != nil {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bufio"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
@@ -78,7 +79,7 @@ func listeningInode(port int) string {
 // loopbackHex is 127.0.0.1 as /proc/net/tcp of this machine writes it.
 var loopbackHex = func() string {
 	b := netip.AddrFrom4([4]byte{127, 0, 0, 1}).As4()
-	return fmt.Sprintf("%08X", nativeUint32(b))
+	return fmt.Sprintf("%08X", binary.NativeEndian.Uint32(b[:]))
 }()
 
 // holder returns the process that holds the socket, 0 if none can be seen.
