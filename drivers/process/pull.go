@@ -192,9 +192,9 @@ func (r *Runtime) fetch(ctx context.Context, img v1.Image, d v1.Descriptor, coun
 	switch got := "sha256:" + hex.EncodeToString(h.Sum(nil)); {
 	case err != nil:
 	case n != d.Size:
-		err = refusal("layer %s has %d bytes or more, its manifest says %d", d.Digest, n, d.Size)
+		err = fmt.Errorf("layer %s has %d bytes or more, its manifest says %d", d.Digest, n, d.Size)
 	case got != d.Digest.String():
-		err = refusal("layer %s arrived as %s", d.Digest, got)
+		err = fmt.Errorf("layer %s arrived as %s", d.Digest, got)
 	default:
 		err = f.Sync()
 	}
@@ -257,7 +257,7 @@ func verify(data []byte, digest string) error {
 		return refusal("%d bytes, the limit is %d", len(data), documentLimit)
 	}
 	if got := sum(data); got != digest {
-		return refusal("asked for %s, got %s", digest, got)
+		return fmt.Errorf("asked for %s, got %s", digest, got)
 	}
 	return nil
 }

@@ -50,23 +50,25 @@ func (r *Runtime) remote(ctx context.Context) []remote.Option {
 	}
 }
 
-// refusal is an error that no second attempt can mend.
-func refusal(format string, args ...any) error {
-	return observed.Wrap("", "", observed.Refused, fmt.Errorf(format, args...), "")
-}
+// refused is what is wrong with an image itself: no second attempt mends it.
+type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
+
+func refusal(format string, args ...any) error { return refused{fmt.Errorf(format, args...)} }
 
 // pullProblem gives a failed pull its class.
 func pullProblem(ctx context.Context, ref string, err error) error {
 	if ctx.Err() != nil {
 		return observed.Wrap("pull", ref, observed.Transient, errors.Join(context.Cause(ctx), err), "")
 	}
-	var own *observed.Problem
+	var bad refused
 	var answer *transport.Error
 	switch {
 	case errors.Is(err, errCorrupt):
 		return observed.Wrap("pull", ref, observed.Transient, err, "the layer is fetched again; if this repeats, look at the disk")
-	case errors.As(err, &own):
-		return observed.Wrap("pull", ref, own.Class, err, "look whether the image was pushed whole, and by whom")
+	case errors.As(err, &bad):
+		return observed.Wrap("pull", ref, observed.Refused, err, "look whether the image was pushed whole, and by whom")
 	case errors.Is(err, errPlain):
 		return observed.Wrap("pull", ref, observed.Refused, err, "give the registry a certificate")
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
@@ -79,5 +81,7 @@ func pullProblem(ctx context.Context, ref string, err error) error {
 			return observed.Wrap("pull", ref, observed.Refused, err, "look whether the image was pushed, and whether the digest is right")
 		}
 	}
-	return observed.Wrap("pull", ref, observed.Environment, err, "look whether the registry answers from this host")
+	// Also content that is not what its digest says: the registry's fault, or that
+	// of something on the way.
+	return observed.Wrap("pull", ref, observed.Environment, err, "look whether the registry answers from this host, and answers right")
 }

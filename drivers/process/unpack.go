@@ -93,7 +93,7 @@ func (u *unpacker) blob(ctx context.Context, file, digest, diffID string) error 
 	if err != nil {
 		// A blob that went bad on our disk shows as any error at all.
 		if _, e := io.Copy(blobSum, f); e == nil && hexSum(blobSum.Sum(nil)) != digest && ctx.Err() == nil {
-			return fmt.Errorf("%w (%w)", errCorrupt, err)
+			return errCorrupt
 		}
 		return err
 	}
