@@ -67,11 +67,20 @@ func (b *books) checkHeld(in reconcile.Input, d reconcile.Decision) {
 		other := f.Instance(plans.Green, "app")
 		safe = app != nil && app.Phase == observed.Running && other == nil || other != nil && other.Phase == observed.Running && app == nil
 	}
+	// A service upgraded alone is put back in its place first, and policies
+	// follow the switch.
+	for name := range plans.Sorted(in.Want.Aside) {
+		i := f.Instance(plans.Shared, name)
+		if in.Want.Aside[name].Sidecar {
+			i = f.Instance(b.routed, name)
+		}
+		safe = safe && i != nil && i.Phase == observed.Running
+	}
 	if !safe {
 		return
 	}
 	for _, a := range d.Actions {
-		if touches(a.Verb) {
+		if touches(a.Verb) && a.Verb != reconcile.SetRouted {
 			b.fail("S5", "%s %s on a held tenant", a.Verb, a.ID)
 		}
 	}

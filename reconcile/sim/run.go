@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -55,8 +56,14 @@ func (o Outcome) String() string {
 	return s.String()
 }
 
-// run is both phases: the weather, and the calm after it.
+// run is both phases: the weather, and the calm after it. A panic of the step
+// is a rule broken: a step is total.
 func (w *world) run() {
+	defer func() {
+		if p := recover(); p != nil {
+			w.books.fail("total", "panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	for w.turns < w.opt.Turns && w.books.broken == nil {
 		w.weather()
 		w.cycle(w.pace)
@@ -124,7 +131,7 @@ func (w *world) rest() {
 		}
 		w.answer()
 		d = w.cycle(w.calmPace)
-		if d.Report.Tenant == "" || len(d.Actions) > 0 || d.Report.InMotion || !d.Wake.IsZero() && d.Wake.Sub(w.clock()) < restTime/4 {
+		if d.Report.Tenant == "" || len(d.Actions) > 0 || d.Report.InMotion && d.Report.State != reconcile.Held || !d.Wake.IsZero() && d.Wake.Sub(w.clock()) < restTime/4 {
 			quiet = 0
 			continue
 		}
