@@ -34,6 +34,9 @@ func (m *machine) look() {
 	if m.in.Retry {
 		m.retry()
 	}
+	if m.in.Local == GoBack {
+		m.rollBack()
+	}
 }
 
 // retry takes a person's word that the target may be tried again.
@@ -50,7 +53,8 @@ func (m *machine) decide() {
 	blind := m.blind()
 	switch {
 	case m.absent():
-		m.say(Waiting, "", "nothing of "+m.in.Name+" is here and the plan does not name it", "")
+		m.say(Converged, "", "nothing of it is here, as the plan says", "")
+		m.report.Done = true
 		return
 	case blind != nil && m.inWindow():
 		m.blindInWindow(blind)
@@ -99,7 +103,7 @@ func (m *machine) inMotion() {
 
 // settle goes on with the care for a tenant whose attempt has just ended.
 func (m *machine) settle() {
-	if m.rec.Attempt == nil && len(m.actions) == 0 {
+	if m.rec.Attempt == nil && len(m.actions) == 0 && !m.holds() {
 		m.steady()
 	}
 }
@@ -109,7 +113,7 @@ func (m *machine) settle() {
 // plan wants what served before.
 func (m *machine) overtaken() bool {
 	a := m.rec.Attempt
-	if a.Carry && a.Op == Backward && a.Target != m.target && m.rec.withheld(m.target) != nil {
+	if a.Op == Backward && a.Target != m.target && m.rec.withheld(m.target) != nil {
 		return false // it brings back what served; the plan's word is withheld
 	}
 	switch {
@@ -149,7 +153,7 @@ func (m *machine) overtakenBy() string {
 // absent says that there is nothing to decide about.
 func (m *machine) absent() bool {
 	r := &m.rec
-	return m.in.Want == nil && r.Current == nil && r.Attempt == nil && r.Removal == nil && len(r.Data) == 0 &&
+	return m.want == nil && r.Current == nil && r.Attempt == nil && r.Removal == nil && len(r.Data) == 0 &&
 		len(r.Discards) == 0 && len(m.seen.Instances) == 0 && m.seen.Route.Entry.Tenant == ""
 }
 
