@@ -154,6 +154,7 @@ type Agent struct {
 	hands
 	cfg     Config
 	clock   Clock
+	time    *steady
 	store   journal.Store
 	log     *slog.Logger
 	exec    *executor
@@ -175,7 +176,6 @@ type Agent struct {
 	running map[string]*running
 	looking bool
 	fullDue time.Time // next full look
-	last    time.Time // last now handed out
 	turned  time.Time // now of the last turn
 	acted   int       // actions carried out since New
 	plan    *plans.Plan
@@ -203,8 +203,12 @@ func New(c Config) (*Agent, error) {
 		return nil, fmt.Errorf("configure agent: %w", err)
 	}
 	c.DefaultRuntime, c.DefaultStorage = h.defaultRuntime, h.defaultStorage
+	last, err := journalledClock(c.Store)
+	if err != nil {
+		return nil, err
+	}
 	a := &Agent{
-		hands: h, cfg: c, clock: c.Clock, store: c.Store, log: c.Log, redact: &Redactor{},
+		time: &steady{clock: c.Clock, last: last}, hands: h, cfg: c, clock: c.Clock, store: c.Store, log: c.Log, redact: &Redactor{},
 		nudge: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		shorts: make(chan struct{}, c.Parallel), longs: make(chan struct{}, c.Parallel),
 		running: map[string]*running{}, changed: make(chan struct{}), ears: map[*ear]bool{},
@@ -217,17 +221,13 @@ func New(c Config) (*Agent, error) {
 	a.exec = &executor{hands: h, host: c.Host, inputs: a.inputs, redact: a.redact, now: a.now, progress: a.moves}
 	a.looker = &looker{hands: h, inputs: a.inputs, now: a.now, limit: c.LookLimit}
 	a.metrics = newMetrics(a)
-	a.last, err = journalledClock(c.Store)
-	if err != nil {
-		return nil, err
-	}
 	return a, a.load()
 }
 
 // load makes the engine from the journal.
 func (a *Agent) load() error {
 	e := newEngine(a.cfg, a.probes, a.places)
-	interrupted, err := e.Load(a.store, a.nowLocked(), a.cfg.MaxGap)
+	interrupted, err := e.Load(a.store, a.now(), a.cfg.MaxGap)
 	if err != nil {
 		return fmt.Errorf("load agent: %w", err)
 	}
@@ -235,32 +235,21 @@ func (a *Agent) load() error {
 		a.log.Warn("actions interrupted", "count", interrupted)
 	}
 	if a.plan != nil {
-		e.SetPlan(a.plan, a.nowLocked())
+		e.SetPlan(a.plan, a.now())
 	}
 	a.engine, a.broken, a.fullDue = e, false, time.Time{}
 	return nil
 }
 
-// now is the agent's clock: it never goes backwards, over a restart either.
-func (a *Agent) now() time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.nowLocked()
-}
-
-func (a *Agent) nowLocked() time.Time {
-	if t := a.clock.Now().UTC(); t.After(a.last) {
-		a.last = t
-	}
-	return a.last
-}
+// now is the agent's clock.
+func (a *Agent) now() time.Time { return a.time.now() }
 
 // SetPlan sets what is wanted: the accepted plan of a commit. Setting an equal
 // one changes nothing. It ends a source problem.
 func (a *Agent) SetPlan(p *plans.Plan) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.nowLocked()
+	now := a.now()
 	a.source = SourceState{}
 	if a.plan == p {
 		return
@@ -290,7 +279,7 @@ func (a *Agent) SetSourceProblem(since time.Time, problem *observed.Problem) {
 	a.metrics.source.Inc()
 	if a.source.Problem == nil {
 		a.log.Warn("source unreadable", "since", since, "problem", problem.Error())
-		a.engine.note(reconcile.Event{Time: a.nowLocked(), Kind: "source.unreadable",
+		a.engine.note(reconcile.Event{Time: a.now(), Kind: "source.unreadable",
 			Text: fmt.Sprintf("the plan repository cannot be read since %s: %s; going on with the last accepted plan", since.UTC().Format(time.RFC3339), problem.Error())})
 		a.Nudge()
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
@@ -35,6 +36,23 @@ type timer struct{ *time.Timer }
 
 func (t timer) C() <-chan time.Time { return t.Timer.C }
 func (t timer) Stop()               { t.Timer.Stop() }
+
+// steady is a clock that never goes backwards, over a restart either. Safe for
+// use by many goroutines.
+type steady struct {
+	clock Clock
+	mu    sync.Mutex // guards last
+	last  time.Time
+}
+
+func (s *steady) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.clock.Now().UTC(); t.After(s.last) {
+		s.last = t
+	}
+	return s.last
+}
 
 // journalledClock is the now of the last turn that was written down; zero in a
 // new journal.

@@ -122,7 +122,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	if err != nil {
 		return nil, err
 	}
-	w := &rehearsal{now: a.nowLocked(), commit: plan.Commit, before: map[string]reconcile.Report{},
+	w := &rehearsal{now: a.now(), commit: plan.Commit, before: map[string]reconcile.Report{},
 		first: map[string]reconcile.Report{}, actions: map[string][]reconcile.Action{}}
 	w.begin = w.now
 	w.unseen = seen.problems()

@@ -72,6 +72,7 @@ type member struct {
 	report  reconcile.Report
 	facts   observed.Tenant
 	permit  reconcile.Permit
+	stood   stand // in its change, when the rollout last heard of it
 	results []reconcile.Result
 	word    *reconcile.Local // a person's word on this host, until it is heard
 	flight  []reconcile.Action
@@ -108,7 +109,7 @@ func newEngine(c Config, p *probes, places *places) *Engine {
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
 	}
 	e.specs = newSpecs(c.Store)
-	e.ports = newPorts(c.Owner.Fleet, c.Ports)
+	e.ports = newPorts(c.Owner.Fleet, c.Ports, c.Host)
 	e.env = reconcile.Env{
 		Fleet: c.Owner.Fleet, Node: c.Owner.Node,
 		Port: e.ports.port, Core: e.specs.core, Service: e.specs.service,
@@ -186,10 +187,19 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 			e.touch(m)
 		} else if changedAnswers && m.report.Question != nil {
 			e.touch(m)
-			e.adopted(m)
 		}
 	}
-	e.rollout.plan(p, now)
+	order := make([]*member, 0, len(p.Tenants))
+	for i := range p.Tenants {
+		order = append(order, e.members[p.Tenants[i].Name])
+	}
+	for name, m := range e.members {
+		if !named[name] {
+			m.permit = reconcile.Permit{}
+		}
+	}
+	e.rollout.plan(order)
+	e.adopted()
 	slices.Sort(unwanted)
 	return unwanted
 }
@@ -294,6 +304,7 @@ func (e *Engine) Saw(s *sight) {
 		e.get(name)
 	}
 	e.looked = s.at
+	e.ports.sweep(s.at)
 	if !e.started {
 		e.started = true
 		e.first(s)
@@ -315,19 +326,23 @@ func (e *Engine) first(s *sight) {
 	if s.controller != "" && s.controller != e.owner.Controller {
 		e.env.OtherController = s.controller
 	}
+	e.adopted()
 }
 
-// adopted takes a person's word that the host is ours: the answer `adopt` to
-// what any tenant asks about it.
-func (e *Engine) adopted(m *member) {
-	if !e.env.Empty && e.env.OtherController == "" || m.report.Question == nil || e.answers[m.report.Question.ID] != Adopt {
+// adopted takes a person's word that the host is ours.
+func (e *Engine) adopted() {
+	if !e.env.Empty && e.env.OtherController == "" {
+		return
+	}
+	id := reconcile.AdoptID(e.env.Fleet, e.env.Node, e.env.OtherController)
+	if e.answers[id] != Adopt {
 		return
 	}
 	e.env.Empty, e.env.OtherController, e.fresh = false, "", false
 	e.pending.Delete(journal.Meta, metaAdopt)
 	e.urgent = true
-	for _, other := range e.members {
-		e.touch(other)
+	for _, m := range e.members {
+		e.touch(m)
 	}
 }
 

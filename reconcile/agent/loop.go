@@ -78,7 +78,7 @@ func (a *Agent) sleep(ctx context.Context, until time.Time) error {
 func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.nowLocked()
+	now := a.now()
 	if a.gap(now) {
 		a.probes.reset()
 		a.fullDue = now

@@ -55,7 +55,7 @@ func (a *Agent) Look(ctx context.Context) error {
 	for name := range a.engine.members {
 		a.engine.Touch(name)
 	}
-	now := a.nowLocked()
+	now := a.now()
 	a.engine.Due(now)
 	t, err := a.engine.Turn(now)
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *Agent) prove(ctx context.Context) {
 	now := func() time.Time {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return a.nowLocked()
+		return a.now()
 	}
 	for {
 		var asked sync.WaitGroup

@@ -88,11 +88,11 @@ func (a *Agent) actions() int {
 func (a *Agent) settled() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.looking || !a.nowLocked().Before(a.fullDue) || !a.engine.Idle() {
+	if a.looking || !a.now().Before(a.fullDue) || !a.engine.Idle() {
 		return false
 	}
 	for m := range a.engine.open {
-		if !stuck(&m.report, a.last) {
+		if !stuck(&m.report, a.now()) {
 			return false
 		}
 	}

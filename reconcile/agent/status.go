@@ -69,7 +69,7 @@ func (a *Agent) Status(tenant ...string) Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.engine
-	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.nowLocked(), Accepted: a.planAt,
+	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.now(), Accepted: a.planAt,
 		Source: a.source, Looked: e.looked, Controller: e.env.OtherController, Tenants: []TenantStatus{}}
 	if a.plan != nil {
 		s.Commit = a.plan.Commit

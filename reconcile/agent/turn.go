@@ -42,12 +42,11 @@ func (e *Engine) Turn(now time.Time) (turn, error) {
 			}
 		}
 		t.Stepped += len(list)
-		for _, name := range e.rollout.decide() {
-			if m := e.members[name]; m != nil && e.permit(m) {
-				e.again(m)
-				e.weigh(m)
-			}
-		}
+		e.rollout.decide(func(m *member, p reconcile.Permit) {
+			m.permit = p
+			e.again(m)
+			e.weigh(m)
+		})
 		if len(e.ready) == 0 {
 			break
 		}
@@ -89,19 +88,11 @@ func (e *Engine) again(m *member) {
 	}
 }
 
-func (e *Engine) permit(m *member) bool {
-	p := e.rollout.permit(m)
-	if p == m.permit {
-		return false
-	}
-	m.permit = p
-	return true
-}
-
 // step asks the core about one tenant and books the answer.
 func (e *Engine) step(m *member, now time.Time, t *turn) error {
 	e.refresh(m)
 	e.specs.of(m)
+	e.ports.at, e.ports.now = m.want, now
 	in := reconcile.Input{
 		Name: m.name, Want: m.want, Permit: m.permit, Facts: &m.facts,
 		Results: m.results, Answers: e.answers, Now: now, Env: &e.env,
@@ -185,7 +176,6 @@ func (e *Engine) retell(m *member, r reconcile.Report) {
 	e.moved[m.name] = true
 	e.rollout.heard(m)
 	e.weigh(m)
-	e.adopted(m)
 }
 
 // weigh books whether a pass has to wait for m, and whether m waits for somebody.
@@ -249,7 +239,7 @@ func (e *Engine) forget(m *member) {
 	// What it names was stored before, so nothing has to be found.
 	_ = e.specs.name(&e.pending, m.report.Specs, nil)
 	e.pending.Delete(journal.Tenants, m.name)
-	e.ports.release(m.name)
+	e.ports.release(m.name, m.rec.Clock)
 	for _, in := range m.facts.Instances {
 		e.probes.forget(in.ID)
 	}
@@ -260,9 +250,9 @@ func (e *Engine) forget(m *member) {
 	delete(e.blocked, m)
 	e.moved[m.name] = true
 	e.urgent = true
-	e.rollout.gone(m)
 	if m.want == nil {
 		m.gone = true
+		e.rollout.regroup = true
 		delete(e.members, m.name)
 		return
 	}
