@@ -5,18 +5,13 @@
 package stage
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
 )
@@ -29,21 +24,22 @@ type Config struct {
 	Runtime string // process or docker
 	// DockerHost is the engine's socket for Runtime docker.
 	DockerHost string
-	Node       string // "" is host-1
+	Node       string // "" is host-1; two stages at a time need two names
 	// Ports is the range given to services; "" takes a range derived from a
 	// free port, so that two stages rarely meet.
 	Ports string
+	// Registry serves the images; nil makes one that ends with the stage.
+	Registry *images.Registry
 }
 
 // Stage is one host.
 type Stage struct {
 	Config
-	Registry *images.Registry
-	Proxy    string // address of the proxy, host:port
-	Repo     string // the bare plan repository
-	Work     string // a clone to commit from
-	State    string
-	File     string // the host's configuration
+	Proxy string // address of the proxy, host:port
+	Repo  string // the bare plan repository
+	Work  string // a clone to commit from
+	State string
+	File  string // the host's configuration
 }
 
 // New sets the stage. Nothing of reconcile runs yet.
@@ -77,14 +73,13 @@ func New(ctx context.Context, c Config) (*Stage, error) {
 	if err := s.git(ctx, s.Work, "checkout", "-q", "-b", "main"); err != nil {
 		return nil, err
 	}
-	if s.Registry, err = images.NewRegistry("127.0.0.1:0"); err != nil {
-		return nil, err
-	}
 	if err := s.configure(); err != nil {
-		s.Registry.Close()
 		return nil, err
 	}
-	return s, nil
+	if s.Registry == nil {
+		s.Registry, err = images.NewRegistry("127.0.0.1:0")
+	}
+	return s, err
 }
 
 // configure writes the host's configuration, as an operator would.
@@ -164,97 +159,6 @@ func (s *Stage) git(ctx context.Context, dir string, args ...string) error {
 		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
-}
-
-// Command is the reconcile binary with this host's configuration.
-func (s *Stage) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin, "reconcile"), append(args, "--config", s.File)...)
-	cmd.Env = append(os.Environ(), "NO_COLOR=1")
-	// An interrupted story asks first, so that what it started is looked after.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	return cmd
-}
-
-// Result is what a run of reconcile gave.
-type Result struct {
-	Exit           int
-	Stdout, Stderr string
-	Took           time.Duration
-}
-
-// Run runs reconcile to its end. Only a run that could not be made is an error.
-func (s *Stage) Run(ctx context.Context, args ...string) (Result, error) {
-	return s.Tee(ctx, nil, args...)
-}
-
-// Tee is Run, with the output also written to w as it comes.
-func (s *Stage) Tee(ctx context.Context, w io.Writer, args ...string) (Result, error) {
-	cmd := s.Command(ctx, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if w != nil {
-		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, w), io.MultiWriter(&errs, w)
-	}
-	start := time.Now()
-	err := cmd.Run()
-	r := Result{Exit: cmd.ProcessState.ExitCode(), Stdout: out.String(), Stderr: errs.String(), Took: time.Since(start)}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return r, err
-	}
-	return r, nil
-}
-
-// Status is the part of `reconcile status -o json` that stories look at.
-type Status struct {
-	Commit  string   `json:"commit"`
-	Tenants []Tenant `json:"tenants"`
-}
-
-// Tenant is one tenant of a Status.
-type Tenant struct {
-	Name       string    `json:"name"`
-	State      string    `json:"state"`
-	Reason     string    `json:"reason"`
-	ActiveSlot string    `json:"activeSlot"`
-	Generation string    `json:"generation"`
-	Services   []Service `json:"services"`
-	Why        string    `json:"why"`
-	Next       string    `json:"next"`
-}
-
-// Service is one service of a Tenant.
-type Service struct {
-	Name    string `json:"name"`
-	Image   string `json:"image"`
-	Running bool   `json:"running"`
-	Healthy bool   `json:"healthy"`
-	Slot    string `json:"slot"`
-	Since   string `json:"since"`
-}
-
-// Tenant finds a tenant by name; the zero Tenant if there is none.
-func (s Status) Tenant(name string) Tenant {
-	for _, t := range s.Tenants {
-		if t.Name == name {
-			return t
-		}
-	}
-	return Tenant{}
-}
-
-// Status asks reconcile what it thinks of its tenants.
-func (s *Stage) Status(ctx context.Context) (Status, error) {
-	var st Status
-	r, err := s.Run(ctx, "status", "-o", "json")
-	if err != nil {
-		return st, err
-	}
-	if err := json.Unmarshal([]byte(r.Stdout), &st); err != nil {
-		return st, fmt.Errorf("status: %w\n%s%s", err, r.Stdout, r.Stderr)
-	}
-	return st, nil
 }
 
 func freePort() (int, error) {
