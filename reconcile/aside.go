@@ -145,8 +145,10 @@ func (m *machine) completeAside() {
 	}
 	if a.To == "" {
 		delete(*set, a.Aside)
+		m.event(TenantUpdated, m.in.Name+" has no "+a.Aside+" any more", "attempt", a.ID)
 		return
 	}
+	m.event(TenantUpdated, m.subject()+" is "+short(a.To), "attempt", a.ID)
 	if *set == nil {
 		*set = map[string]string{}
 	}

@@ -93,9 +93,9 @@ func (m *machine) carry(why string) {
 	m.event(TenantFailed, m.in.Name+": "+why, "attempt", a.ID, "why", why, "way", "carry")
 	m.rec.Attempt = nil
 	n := m.newAttempt(KindCore, Backward, old.Target)
-	n.Carry, n.Exclusive = true, a.Exclusive
-	n.New = Version{Target: old.Target, Slot: old.Slot, Generation: old.Generation, Attempt: n.ID,
-		Commit: old.Commit, Sidecars: old.clone().Sidecars, Entry: cloneEntry(old.Entry)}
+	n.carry(old)
+	n.Exclusive = a.Exclusive
+	m.rec.Attempts++
 	m.rec.Attempt = n
 }
 

@@ -136,15 +136,7 @@ func (m *machine) isBack(kept *Version) bool {
 	if m.target.Active != plans.NoSlot && m.target.Active != kept.Slot {
 		return false
 	}
-	if _, ok := m.parts(kept); !ok {
-		return false
-	}
-	for _, id := range plans.Sorted(kept.Data) {
-		if m.dataset(id) == nil {
-			return false
-		}
-	}
-	return true
+	return !m.missingBack(kept)
 }
 
 // newIdle begins the attempt for the named idle slot; nil if it is as the plan
@@ -157,6 +149,7 @@ func (m *machine) newIdle() *Attempt {
 		if idle != nil {
 			// The entry is gone: it is retired like a kept slot whose time is over.
 			m.rec.Kept, m.rec.KeptUntil, m.rec.Idle = idle, m.now, nil
+			m.again = true
 		}
 		m.rec.Target.Idle = ""
 		return nil
@@ -165,6 +158,7 @@ func (m *machine) newIdle() *Attempt {
 		return nil
 	case kept != nil && kept.Generation == m.target.Idle && kept.Baked:
 		m.rec.Idle, m.rec.Kept = kept, nil
+		m.again = true
 		m.rec.Target.Idle = m.target.Idle
 		return nil
 	}

@@ -98,8 +98,10 @@ func (m *machine) after(p Phase) (next Phase, more bool) {
 		case a.Rehearsing:
 			a.Rehearsing = false
 			return Quiesce, true
+		case a.Kind == KindAside && a.To == "":
+			return Idle, false
 		case a.Kind == KindAside, a.Kind == KindIdle:
-			m.event(TenantVerified, m.subject()+" is healthy", "attempt", a.ID)
+			m.event(TenantVerified, m.subject()+" is healthy in "+string(a.New.Slot), "slot", string(a.New.Slot), "attempt", a.ID)
 			return Idle, false
 		}
 		m.event(TenantVerified, m.subject()+" is healthy in "+string(a.New.Slot),
@@ -213,6 +215,9 @@ func (m *machine) completeCore() {
 		for _, p := range shared {
 			m.adoptShared(p)
 		}
+	}
+	if k := m.rec.Kept; k != nil && m.want != nil && m.want.Idle != nil && k.Generation == m.target.Idle {
+		m.rec.Idle, m.rec.Kept = k, nil // flipped: it goes on as the named idle slot
 	}
 	if m.rec.Kept != nil {
 		soak := plans.Duration(0)

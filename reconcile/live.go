@@ -14,17 +14,14 @@ func (m *machine) liveEntry() plans.Entry {
 	if core, ok := m.coreOf(cur.Generation); ok {
 		t.Core = core
 	}
-	return t.Entry(cur.Slot, m.slots(cur.Slot), m.env.Port)
-}
-
-// slots are those with an address in the table: the given one, and the other
-// where something could be switched to.
-func (m *machine) slots(slot plans.Slot) []plans.Slot {
-	slots := []plans.Slot{slot}
-	if v := m.rec.in(slot.Other()); v != nil {
-		slots = append(slots, slot.Other())
+	slots := []plans.Slot{cur.Slot}
+	for _, r := range m.rec.Entry.Routes {
+		if _, has := r.Address[cur.Slot.Other()]; has {
+			slots = append(slots, cur.Slot.Other())
+			break
+		}
 	}
-	return slots
+	return t.Entry(cur.Slot, slots, m.env.Port)
 }
 
 // newLive begins the attempt for live fields; nil if nothing has to move.

@@ -28,6 +28,7 @@ type machine struct {
 	wake    time.Time
 	report  Report
 	drift   []Drift
+	again   bool   // roles of slots changed: care for them once more
 	pending string // a hold that waits for a safe state
 }
 

@@ -63,7 +63,6 @@ func (m *machine) removing() {
 		m.rec.Attempt, m.rec.Trouble = nil, nil
 		m.event(TenantRemoving, m.in.Name+" is being removed")
 	}
-	m.say(StateRemoving, "", "it is being removed", "")
 	if m.sayWait() {
 		return
 	}
@@ -88,7 +87,6 @@ func (m *machine) removing() {
 		}
 		return
 	}
-	m.say(StateRemoving, "", "nothing of it is left", "")
 	m.act(Removing, "", Action{Verb: Forget, Why: "the tenant is gone"})
 	if _, ok := m.done[m.prefix()+"removing/forget"]; ok {
 		m.actions = nil

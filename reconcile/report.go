@@ -51,6 +51,9 @@ func (m *machine) tell() {
 	if m.rec.Attempt != nil {
 		m.sayMotion()
 	}
+	if m.rec.Removal != nil {
+		m.say(StateRemoving, "", "it is being removed", "")
+	}
 	m.saySteady()
 	rec := &m.rec
 	r.Tenant, r.Target, r.Op = m.in.Name, m.target, m.op()
@@ -149,7 +152,12 @@ func (m *machine) saySteady() {
 	}
 	parts, ok := m.parts(cur)
 	shared, _ := m.shared()
-	for _, p := range append(runs(parts, cur.Settled), shared...) {
+	watched := append(runs(parts, cur.Settled), shared...)
+	if m.rec.Idle != nil {
+		idle, _ := m.parts(m.rec.Idle)
+		watched = append(watched, runs(idle, false)...)
+	}
+	for _, p := range watched {
 		i := m.instance(p)
 		switch {
 		case i == nil:

@@ -182,6 +182,11 @@ func (m *machine) onward() bool {
 		if m.rec.Target != m.target {
 			m.rec.Target = m.target
 		}
+		if m.again {
+			m.again = false
+			m.steady()
+			return true
+		}
 		return false
 	}
 	if w := m.rec.withheld(m.target); w != nil {

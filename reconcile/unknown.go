@@ -36,10 +36,10 @@ func (m *machine) blindInWindow(b *blindness) {
 		m.restore()
 	case !runtime && ok && !a.Exclusive:
 		m.revive(m.rec.Current, parts)
-	case !router && late && !m.routeIs(m.rec.Entry, false):
+	case !router && late && a.Hold != nil && !m.routeIs(m.rec.Entry, false):
 		m.route(Switch, "back", m.rec.Entry, nil, "requests can wait no longer")
 	}
-	if !m.now.Before(a.Hold.end()) {
+	if a.Hold != nil && !m.now.Before(a.Hold.end()) {
 		a.Hold = nil // the data plane has released them by itself
 	}
 	m.poll(pollHealth)
