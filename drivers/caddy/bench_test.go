@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,8 +18,8 @@ import (
 )
 
 // stock starts the same binary as a plain Caddy with one static route, and
-// returns its address.
-func stock(b *testing.B, upstream string) string {
+// returns its address and process id.
+func stock(b *testing.B, upstream string) (string, int) {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "rc-")
 	if err != nil {
@@ -41,6 +43,7 @@ func stock(b *testing.B, upstream string) string {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(binary, "run", "--config", config)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // scheduled like ours, which has its own session
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
@@ -55,12 +58,20 @@ func stock(b *testing.B, upstream string) string {
 		}
 		return res.Body.Close() == nil
 	})
-	return address
+	return address, cmd.Process.Pid
 }
 
-// rate is the requests a second that one run of load got through.
-func rate(b *testing.B, address, host string, d time.Duration) float64 {
+// pace is what one run of load got through.
+type pace struct {
+	rate float64 // requests a second
+	cost float64 // processor time of the proxy for each, in µs
+}
+
+// measure loads a proxy for a while. Its processor time is what the kernel
+// counts, so that busy neighbours do not change it much.
+func measure(b *testing.B, pid int, address, host string, d time.Duration) pace {
 	b.Helper()
+	before := processorTime(b, pid)
 	run := load.Start(b.Context(), load.Config{Proxy: address, Host: host, Think: -1, Workers: map[load.Kind]int{load.Get: 8}})
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -69,7 +80,29 @@ func rate(b *testing.B, address, host string, d time.Duration) float64 {
 	if r.Failed() != 0 {
 		b.Fatalf("%d of %d failed: %q", r.Failed(), r.Sent(), r.Errors())
 	}
-	return float64(r.Sent()) / r.Took.Seconds()
+	spent := processorTime(b, pid) - before
+	return pace{float64(r.Sent()) / r.Took.Seconds(), float64(spent.Microseconds()) / float64(r.Sent())}
+}
+
+// processorTime is what a process has used, from /proc/PID/schedstat of its threads.
+func processorTime(b *testing.B, pid int) (d time.Duration) {
+	b.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(threads) == 0 {
+		b.Skipf("processor time of %d: %v", pid, err)
+	}
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread ended
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		d += time.Duration(ns)
+	}
+	return d
 }
 
 var sizes = []int{10, 1_000, 10_000}
@@ -100,24 +133,34 @@ func BenchmarkSwitch(b *testing.B) {
 
 // BenchmarkProxy compares requests a second with stock Caddy and one static
 // route, in short turns on the same machine so that both meet the same
-// neighbours. ratio is the median of the turns; 1.00 is no overhead.
+// neighbours. ratio is ours to theirs, cpu-ratio the same of processor time for
+// each request; both are medians of the turns, and 1.00 is no overhead.
 func BenchmarkProxy(b *testing.B) {
 	const turns, each = 15, 150 * time.Millisecond
 	u := newUpstream(b, "here", new(load.Ledger))
-	plain := stock(b, u.address)
+	plain, plainPID := stock(b, u.address)
 	for _, n := range sizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			p, _ := newFilled(b, n, u.address)
 			host := fmt.Sprintf("t%d.test", n-1)
 			for b.Loop() {
-				var ours, theirs, ratios []float64
-				for range turns {
-					them, us := rate(b, plain, "t0.test", each), rate(b, p.address, host, each)
-					theirs, ours, ratios = append(theirs, them), append(ours, us), append(ratios, us/them)
+				var ours, theirs, ratios, cost []float64
+				for turn := range turns {
+					us := pace{}
+					if turn%2 == 0 {
+						us = measure(b, p.pid, p.address, host, each)
+					}
+					them := measure(b, plainPID, plain, "t0.test", each)
+					if turn%2 == 1 {
+						us = measure(b, p.pid, p.address, host, each)
+					}
+					theirs, ours = append(theirs, them.rate), append(ours, us.rate)
+					ratios, cost = append(ratios, us.rate/them.rate), append(cost, us.cost/them.cost)
 				}
 				b.ReportMetric(median(ours), "req/s")
 				b.ReportMetric(median(theirs), "stock-req/s")
 				b.ReportMetric(median(ratios), "ratio")
+				b.ReportMetric(median(cost), "cpu-ratio")
 			}
 		})
 	}
