@@ -17,12 +17,12 @@ func (m *machine) forward() {
 			m.goBack()
 			return
 		}
-		accepted := a.Accepted
+		accepted, phase := a.Accepted, a.Phase
 		if !m.row() {
 			if m.rec.Attempt == nil {
 				return
 			}
-			if m.rec.Attempt != a || a.Back || a.Accepted != accepted {
+			if m.rec.Attempt != a || a.Back || a.Accepted != accepted || a.Phase != phase {
 				continue // it turned, or another took its place: work on that
 			}
 			return

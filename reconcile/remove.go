@@ -50,7 +50,7 @@ func (m *machine) vanished() {
 // after the grace the data.
 func (m *machine) removing() {
 	r := m.rec.Removal
-	if r == nil && m.gone() {
+	if r == nil && m.vacant() {
 		m.say(StateRemoving, "", "nothing of it is left", "its tombstone can be taken out of the plan")
 		return
 	}
@@ -91,11 +91,12 @@ func (m *machine) removing() {
 	if _, ok := m.done[m.prefix()+"removing/forget"]; ok {
 		m.actions = nil
 		m.rec = Record{Clock: m.rec.Clock}
+		m.nothing()
 	}
 }
 
-// gone says that neither the host nor our memory has anything of the tenant.
-func (m *machine) gone() bool {
+// vacant says that neither the host nor our memory has anything of the tenant.
+func (m *machine) vacant() bool {
 	s, r := m.seen, &m.rec
 	return len(s.Instances) == 0 && len(s.Datasets) == 0 && s.Route.Entry.Tenant == "" &&
 		r.Current == nil && r.Attempt == nil && r.Entry.Tenant == "" && len(r.Data) == 0

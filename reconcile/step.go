@@ -53,8 +53,7 @@ func (m *machine) decide() {
 	blind := m.blind()
 	switch {
 	case m.absent():
-		m.say(Converged, "", "nothing of it is here, as the plan says", "")
-		m.report.Done = true
+		m.nothing()
 		return
 	case blind != nil && m.inWindow():
 		m.blindInWindow(blind)
@@ -155,6 +154,12 @@ func (m *machine) absent() bool {
 	r := &m.rec
 	return m.want == nil && r.Current == nil && r.Attempt == nil && r.Removal == nil && len(r.Data) == 0 &&
 		len(r.Discards) == 0 && len(m.seen.Instances) == 0 && m.seen.Route.Entry.Tenant == ""
+}
+
+// nothing reports a tenant that is neither in the plan nor on the host.
+func (m *machine) nothing() {
+	m.say(Converged, "", "nothing of it is here, as the plan says", "")
+	m.report.Done = true
 }
 
 // steady is the care for a tenant nothing of which is in motion: repair, then
