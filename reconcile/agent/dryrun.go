@@ -129,12 +129,13 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	host := mem.New(mem.Config{Now: func() time.Time { return w.now }})
 	for _, name := range seen.tenants() {
 		facts := seen.merge(observed.Tenant{}, name, "")
-		if m := a.engine.members[name]; m != nil {
-			for i := range facts.Instances {
-				if h, ok := a.probes.health(facts.Instances[i].ID); ok {
-					facts.Instances[i].Health = h
-				}
+		for i := range facts.Instances {
+			in := &facts.Instances[i]
+			if h, ok := a.probes.health(in.ID); ok {
+				in.Health = h
 			}
+			// The host in memory counts its own ids: none may be taken for another.
+			in.ID = "seen-" + in.ID
 		}
 		host.Load(name, &facts)
 	}

@@ -91,9 +91,11 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	}
 	if !t.Tx.Empty() {
 		begin := a.clock.Now()
+		boundaryOfTurn(before, &t)
 		if err := a.store.Commit(t.Tx); err != nil {
 			return time.Time{}, fmt.Errorf("write journal: %w", err)
 		}
+		boundaryOfTurn(after, &t)
 		a.metrics.commit(a.clock.Now().Sub(begin))
 	}
 	a.tell(t)
@@ -182,7 +184,9 @@ func (a *Agent) start(ctx context.Context, w work, hands *sync.WaitGroup) {
 			a.mu.Lock()
 			r.verb = action.Verb
 			a.mu.Unlock()
+			boundaryOfAction(before, &action)
 			out := a.exec.do(ctx, action)
+			boundaryOfAction(after, &action)
 			a.release(action.Verb)
 			a.metrics.action(action.Verb, out.result)
 			a.logAction(action, out.result)

@@ -34,7 +34,7 @@ type Due struct {
 }
 
 // outageLimit is how long a pass waits for something down that is nobody's
-// fault, before it returns and leaves it to the next one.
+// fault, or for a degraded tenant to be well, before it returns.
 const outageLimit = time.Minute
 
 // Pass looks and acts until every tenant the rollout permits is past its bake
@@ -99,9 +99,11 @@ func (a *Agent) settled() bool {
 	return true
 }
 
-// stuck says that a tenant waits for something that is down, and has for long.
+// stuck says that a tenant waits for something that is down, or is not well,
+// and has been for longer than a pass waits.
 func stuck(r *reconcile.Report, now time.Time) bool {
-	return r.Problem != nil && r.Problem.Class == observed.Environment && now.Sub(r.Since) > outageLimit
+	outage := r.Problem != nil && r.Problem.Class == observed.Environment
+	return (outage || r.State == reconcile.Degraded) && now.Sub(r.Since) > outageLimit
 }
 
 func (a *Agent) outcome() Outcome {

@@ -183,8 +183,10 @@ func (e *Engine) weigh(m *member) {
 	r := &m.report
 	blocked := r.State == reconcile.HeldBack || r.Question != nil
 	set(e.blocked, m, blocked)
-	atRest := r.Done || r.State == reconcile.HeldBack || r.State == reconcile.Held
-	set(e.open, m, !m.gone && !atRest && (r.InMotion || m.permit.Go && r.State == reconcile.Progressing))
+	degraded := r.State == reconcile.Degraded // until it is seen to stay so, see stuck
+	atRest := r.Done && !degraded || r.State == reconcile.HeldBack || r.State == reconcile.Held
+	moves := r.InMotion || degraded || m.permit.Go && r.State == reconcile.Progressing
+	set(e.open, m, !m.gone && !atRest && moves)
 }
 
 func set(s map[*member]bool, m *member, in bool) {
