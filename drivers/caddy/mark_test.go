@@ -2,12 +2,16 @@ package caddy
 
 import (
 	"crypto/tls"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
 
+	"github.com/coder/websocket"
+
 	"github.com/gitops-fleet/reconcile/drivers/caddy/wire"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -118,4 +122,47 @@ func TestCertificatesOnDemand(t *testing.T) {
 	if err != nil || a.Slot != plans.Blue || a.Revision != rev {
 		t.Errorf("checked over TLS: %+v, %v", a, err)
 	}
+}
+
+// TestH2C: clients may speak HTTP/2 without TLS, many requests on one connection.
+func TestH2C(t *testing.T) {
+	p := newProxy(t)
+	u := newUpstream(t, "here", new(load.Ledger))
+	p.put(t, entry("acme", "acme.test", plans.Blue, u.address, u.address))
+	c := p.client()
+	c.Transport.(*http.Transport).Protocols = new(http.Protocols)
+	c.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+	for range 3 {
+		res, err := c.Get("http://acme.test/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil || res.Body.Close() != nil || res.ProtoMajor != 2 || string(body) != "here" {
+			t.Errorf("%s %q, %v", res.Proto, body, err)
+		}
+	}
+}
+
+// TestCutWebsocket: a drain's deadline ends what would stay open for ever.
+func TestCutWebsocket(t *testing.T) {
+	p := newProxy(t)
+	u := newUpstream(t, "here", new(load.Ledger))
+	p.put(t, entry("acme", "acme.test", plans.Blue, u.address, u.address))
+	ws, _, err := websocket.Dial(t.Context(), "ws://acme.test/echo", &websocket.DialOptions{HTTPClient: p.client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	if s := p.see(t, "acme").Slots[plans.Blue]; s.InFlight != 1 || s.Writes != 1 {
+		t.Errorf("an open websocket is seen as %+v, want it in flight and counted as a write", s)
+	}
+	p.put(t, entry("acme", "acme.test", plans.Green, u.address, u.address))
+	if n, err := p.router.Cut(t.Context(), "cut", "acme", plans.Blue); n != 1 || err != nil {
+		t.Errorf("cut %d, %v", n, err)
+	}
+	if _, _, err := ws.Read(t.Context()); err == nil {
+		t.Error("the websocket is still open")
+	}
+	until(t, "blue drained", func() bool { return p.see(t, "acme").Slots[plans.Blue].InFlight == 0 })
 }
