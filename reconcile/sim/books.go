@@ -135,7 +135,7 @@ func (b *books) served(r *request, status int, slot plans.Slot) {
 
 // decided holds a decision against the rules, by the facts it was made on.
 func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile.Decision, rec reconcile.Record) {
-	if in.Want == nil || in.Want.Target() != b.want {
+	if b.w.target != b.want {
 		clear(b.failed) // the target changed
 	}
 	b.want = b.w.target

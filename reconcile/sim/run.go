@@ -178,7 +178,7 @@ func (w *world) calmPace(d reconcile.Decision, whole bool) time.Duration {
 	case len(d.Actions) > 0 || !whole:
 		return 20 * time.Millisecond
 	case !d.Wake.IsZero():
-		wait = max(time.Second/10, min(restTime/4, d.Wake.Sub(w.clock())))
+		wait = max(time.Second/10, min(restTime/16, d.Wake.Sub(w.clock())))
 	}
 	return wait
 }

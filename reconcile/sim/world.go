@@ -47,6 +47,8 @@ type world struct {
 	number  int // of images ever named
 	cores   map[string]plans.Core
 	svcs    map[string]plans.Service
+	inCore  map[string][]string // service digests of a generation
+	inPlan  map[string]bool     // digests of services the plan has beside its core
 
 	// The journal: what outlives us.
 	rec      reconcile.Record
@@ -98,6 +100,7 @@ func newWorld(rng *rand.Rand, opt Options, shape Shape, step Step, tr *trace) *w
 		rng: rng, opt: opt, shape: shape, step: step, trace: tr, now: epoch, up: true,
 		blind: map[mem.Part]time.Time{}, answers: map[string]string{},
 		cores: map[string]plans.Core{}, svcs: map[string]plans.Service{},
+		inCore: map[string][]string{}, inPlan: map[string]bool{},
 		stored: map[string]bool{}, ports: map[portKey]int{}, probes: map[string]*probed{},
 	}
 	traits := mem.AllTraits
@@ -135,17 +138,25 @@ func (w *world) say(word Word) {
 
 // learn notes what digests name.
 func (w *world) learn(t *plans.Tenant) {
+	clear(w.inPlan)
 	for _, c := range []*plans.Core{&t.Core, t.Idle} {
 		if c == nil {
 			continue
 		}
-		w.cores[c.Generation()] = *c
-		for _, s := range c.Services {
-			w.svcs[s.Digest()] = s
+		g := c.Generation()
+		if _, known := w.cores[g]; known {
+			continue
+		}
+		w.cores[g] = *c
+		for name := range plans.Sorted(c.Services) {
+			d := c.Services[name].Digest()
+			w.svcs[d] = c.Services[name]
+			w.inCore[g] = append(w.inCore[g], d)
 		}
 	}
-	for _, s := range t.Aside {
-		w.svcs[s.Digest()] = s
+	for name := range plans.Sorted(t.Aside) {
+		d := t.Aside[name].Digest()
+		w.svcs[d], w.inPlan[d] = t.Aside[name], true
 	}
 }
 
@@ -172,21 +183,12 @@ func (w *world) env() *reconcile.Env {
 // service finds a service in the plan in force, by itself or in a stored core.
 func (w *world) service(digest string) (plans.Service, bool) {
 	s, ok := w.svcs[digest]
-	if !ok || w.stored[digest] {
+	if !ok || w.stored[digest] || w.inPlan[digest] {
 		return s, ok
 	}
-	if w.want != nil {
-		for _, a := range w.want.Aside {
-			if a.Digest() == digest {
-				return s, true
-			}
-		}
-	}
 	for g := range w.stored {
-		for _, c := range w.cores[g].Services {
-			if c.Digest() == digest {
-				return s, true
-			}
+		if slices.Contains(w.inCore[g], digest) {
+			return s, true
 		}
 	}
 	return plans.Service{}, false
