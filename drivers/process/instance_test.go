@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
 	"github.com/gitops-fleet/reconcile/drivers/process"
 	"github.com/gitops-fleet/reconcile/plans"
@@ -241,6 +242,38 @@ func TestIsolation(t *testing.T) {
 	}
 	if exit, _ := tell(t, rt, want.Key, "cat", "/scratch/a"); exit == 0 {
 		t.Error("a tmpfs outlived a stop")
+	}
+}
+
+// Without overlayfs each instance has a copy, and everything else is the same.
+func TestCopied(t *testing.T) {
+	host(t)
+	rt, err := process.New(process.Config{Root: rootOf(t), Owner: drivers.Owner{Fleet: "test", Node: "here"}, Copy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close()
+	one, two := guest(t, rt, "one", "sleep"), guest(t, rt, "two", "sleep")
+	one.Spec.User, two.Spec.User = "1234", "1234"
+	start(t, rt, one)
+	start(t, rt, two)
+	if exit, out := tell(t, rt, one.Key, "write", "/tmp/a", "changed"); exit != 0 {
+		t.Error(out)
+	}
+	for _, c := range []struct {
+		key  plans.Key
+		exit int
+	}{{one.Key, 0}, {two.Key, 1}} {
+		if exit, out := tell(t, rt, c.key, "cat", "/tmp/a"); exit != c.exit {
+			t.Errorf("%s: exit %d, %s", c.key, exit, out)
+		}
+	}
+	if exit, out := tell(t, rt, one.Key, "cat", "/etc/motd"); exit != 0 || out != "of the image" {
+		t.Errorf("exit %d, %q", exit, out)
+	}
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", processes(t, rootOf(t))[0].pid))
+	if err != nil || strings.Contains(string(mounts), "overlay") {
+		t.Errorf("overlayfs was used: %v", err)
 	}
 }
 

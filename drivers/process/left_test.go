@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,8 @@ type proc struct {
 	shim bool
 	key  string // of its shim
 }
+
+var processOne = regexp.MustCompile(`(?m)^NSpid:.*\t1$`)
 
 // processes finds every process below the shims of a root, by what the kernel
 // says and not by what the runtime has written down.
@@ -40,7 +43,9 @@ func processes(t *testing.T, root string) []proc {
 		}
 		pid, _ := strconv.Atoi(filepath.Base(dir))
 		ns, err := os.Readlink(filepath.Join(dir, "ns", "pid"))
-		if err != nil {
+		// A child it has just forked still bears its name, and is not process 1.
+		status, _ := os.ReadFile(filepath.Join(dir, "status"))
+		if err != nil || !processOne.Match(status) {
 			continue
 		}
 		shims[ns] = args[2]

@@ -21,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) {
 	process.Reexec()
+	if root := os.Getenv(envVictim); root != "" {
+		os.Exit(victim(root, os.Getenv(envImage)))
+	}
 	os.Exit(run(m))
 }
 

@@ -22,8 +22,13 @@ func (r *Runtime) Prune(ctx context.Context, keep []string, _ []string) error {
 		}
 		kept[digest] = true
 	}
-	if err := r.prune(ctx, kept); err != nil {
-		return observed.Wrap("prune", "images", observed.Environment, err, "")
+	// Never while an image is on its way: the next time does as well.
+	if r.images.TryLock() {
+		err := r.prune(ctx, kept)
+		r.images.Unlock()
+		if err != nil {
+			return observed.Wrap("prune", "images", observed.Environment, err, "")
+		}
 	}
 	if err := r.sweep(); err != nil {
 		return observed.Wrap("prune", "temporary files", observed.Environment, err, "")

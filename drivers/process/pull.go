@@ -53,6 +53,8 @@ func (r *Runtime) Pull(ctx context.Context, ref string, progress func(drivers.Pr
 }
 
 func (r *Runtime) pull(ctx context.Context, ref, digest string, progress func(drivers.Progress)) error {
+	r.images.RLock()
+	defer r.images.RUnlock()
 	fail := func(err error) error { return pullProblem(ctx, ref, err) }
 	at, err := name.NewDigest(ref)
 	if err != nil {

@@ -316,17 +316,6 @@ func TestPullMendsBlob(t *testing.T) {
 	}
 }
 
-// Credentials never leave the host in clear text.
-func TestPullPlainHTTP(t *testing.T) {
-	rt := host(t)
-	for _, where := range []string{"10.255.255.1:5000", "registry.local:5000"} {
-		err := rt.Pull(t.Context(), where+"/x@sha256:"+strings.Repeat("ab", 32), nil)
-		if err == nil || strings.Contains(err.Error(), "GET http://") {
-			t.Errorf("%s: %v", where, err)
-		}
-	}
-}
-
 func TestPullCredentials(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)

@@ -30,6 +30,10 @@ type Config struct {
 	// OS and Arch are the platform images must be for; "" is this host's.
 	OS, Arch string
 	Limits   Limits
+	// Copy gives each instance a copy of its image's root even where overlayfs
+	// is allowed. It costs the image's size, unless the file system can share
+	// blocks (btrfs, XFS).
+	Copy bool
 	// Keychain finds credentials of registries; nil is authn.DefaultKeychain,
 	// which reads what `docker login` and `podman login` have stored.
 	Keychain authn.Keychain
@@ -85,6 +89,9 @@ type Runtime struct {
 	log    *slog.Logger
 	rooted bool // we run as root and may use every id
 	pulls  singleflight.Group
+	// images is held for writing by what takes images away, for reading by what
+	// makes or uses one that no record names yet.
+	images sync.RWMutex
 
 	mu    sync.Mutex // guards following
 	keys  map[plans.Key]*sync.Mutex

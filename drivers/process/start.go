@@ -78,7 +78,9 @@ func (r *Runtime) create(ctx context.Context, want plans.Instance) error {
 	if err != nil {
 		return err
 	}
-	o, err := r.compose(want, mode == probeCopy)
+	r.images.RLock()
+	defer r.images.RUnlock()
+	o, err := r.compose(want, r.cfg.Copy || mode == probeCopy)
 	if err != nil {
 		return err
 	}
