@@ -2,6 +2,7 @@ package stage
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -51,7 +52,7 @@ func (s *Stage) Leftovers(ctx context.Context) ([]string, error) {
 	}
 	defer mounts.Close()
 	for sc := bufio.NewScanner(mounts); sc.Scan(); {
-		if f := strings.Fields(sc.Text()); len(f) > 4 && strings.HasPrefix(f[4], s.Dir) {
+		if f := strings.Fields(sc.Text()); len(f) > 4 && strings.HasPrefix(f[4]+"/", s.Dir+"/") {
 			left = append(left, "mount "+f[4])
 		}
 	}
@@ -74,10 +75,14 @@ func (s *Stage) Leftovers(ctx context.Context) ([]string, error) {
 	return left, nil
 }
 
-// processes are those whose command line, working directory or root is on the
-// stage, but for ourselves.
+// processes are those whose command line, working directory, root or mounts of
+// their own are on the stage, but for ourselves.
 func (s *Stage) processes() ([]string, error) {
 	pids, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	ours, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +98,11 @@ func (s *Stage) processes() ([]string, error) {
 		cwd, _ := os.Readlink(filepath.Join(dir, "cwd"))
 		root, _ := os.Readlink(filepath.Join(dir, "root"))
 		text := strings.ReplaceAll(strings.Trim(string(cmdline), "\x00"), "\x00", " ")
-		if strings.Contains(text, s.Dir) || strings.HasPrefix(cwd, s.Dir) || strings.HasPrefix(root, s.Dir) {
+		var mounts []byte
+		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err == nil && ns != ours {
+			mounts, _ = os.ReadFile(filepath.Join(dir, "mountinfo"))
+		}
+		if strings.Contains(text, s.Dir+"/") || strings.HasPrefix(cwd+"/", s.Dir+"/") || strings.HasPrefix(root+"/", s.Dir+"/") || bytes.Contains(mounts, []byte(s.Dir+"/")) {
 			left = append(left, "process "+filepath.Base(dir)+" "+text)
 		}
 	}

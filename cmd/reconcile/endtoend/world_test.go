@@ -1,0 +1,186 @@
+package endtoend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/docker/dockertest"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+)
+
+// The runtimes stories are played on.
+const (
+	process = "process"
+	engine  = "docker"
+)
+
+// world is one host under test.
+type world struct {
+	*stage.Stage
+	t   *testing.T
+	ctx context.Context
+}
+
+var worlds atomic.Int32
+
+// newWorld sets the stage for a story on a runtime; it skips where the runtime
+// cannot be had.
+func newWorld(t *testing.T, runtime string) *world {
+	t.Helper()
+	return newWorldOf(t, runtime, shop.bin)
+}
+
+func newWorldOf(t *testing.T, runtime, bin string) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	t.Cleanup(cancel)
+	n := worlds.Add(1)
+	c := stage.Config{Dir: filepath.Join(shop.dir, fmt.Sprint("w", n)), Bin: bin, Serve: shop.serve,
+		Runtime: runtime, Registry: shop.registry, Node: fmt.Sprintf("node-%d-%d", os.Getpid(), n)}
+	if runtime == engine {
+		e, err := shop.engine()
+		if errors.Is(err, dockertest.ErrUnable) && os.Getenv("CI") != "true" {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.DockerHost = e.Host
+	}
+	s, err := stage.New(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Stage: s, t: t, ctx: ctx}
+	t.Cleanup(w.wreck)
+	return w
+}
+
+// wreck ends by force whatever a story that failed left running.
+func (w *world) wreck() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := w.Wreck(ctx); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// image pushes a version of the test application.
+func (w *world) image(version string, env map[string]string) string {
+	w.t.Helper()
+	ref, err := w.Image(w.ctx, "hello", version, env)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ref
+}
+
+// commit commits plans; an empty text removes a file.
+func (w *world) commit(message string, files map[string]string) {
+	w.t.Helper()
+	if _, err := w.Commit(w.ctx, message, files); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// pass makes one pass and wants its exit status.
+func (w *world) pass(want int) stage.Result {
+	w.t.Helper()
+	r, err := w.Run(w.ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r.Exit != want {
+		w.t.Fatalf("reconcile ended with status %d, not %d\n%s%s", r.Exit, want, r.Stdout, r.Stderr)
+	}
+	return r
+}
+
+// daemon starts `reconcile run`; it is stopped with the story at the latest.
+func (w *world) daemon() *stage.Daemon {
+	w.t.Helper()
+	d, err := w.Daemon(w.ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			w.t.Error(err)
+		}
+		if w.t.Failed() {
+			w.t.Logf("the daemon's log ends:\n%s", d.Log())
+		}
+	})
+	return d
+}
+
+// answers wants a tenant's host name to be answered by that tenant in a version.
+func (w *world) answers(tenant, version string) string {
+	w.t.Helper()
+	got, err := w.Ask(w.ctx, host(tenant), "/")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !strings.Contains(got, "version="+version+" ") || !strings.Contains(got, "tenant="+tenant+" ") {
+		w.t.Fatalf("%s is answered by %q, not by version %s of it", host(tenant), strings.TrimSpace(got), version)
+	}
+	return got
+}
+
+// until polls a condition, which says what is still missing, up to a deadline.
+func (w *world) until(what string, within time.Duration, missing func() string) time.Duration {
+	w.t.Helper()
+	began := time.Now()
+	for {
+		m := missing()
+		if m == "" {
+			return time.Since(began)
+		}
+		if time.Since(began) > within {
+			w.t.Fatalf("%s: not within %s: %s", what, within, m)
+		}
+		select {
+		case <-w.ctx.Done():
+			w.t.Fatalf("%s: %v: %s", what, w.ctx.Err(), m)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// clear removes tenants by the plan, as an operator would, and ends the proxy;
+// then nothing may be left.
+func (w *world) clear(tenants ...string) {
+	w.t.Helper()
+	tombs := map[string]string{}
+	for _, t := range tenants {
+		tombs[t+".yaml"] = fmt.Sprintf("apiVersion: reconcile/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {template: app, removed: true}\n", t)
+	}
+	w.commit("remove the tenants", tombs)
+	w.pass(0)
+	table, err := w.Routes(w.ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for name := range table.Routes {
+		w.t.Errorf("left behind: route of %s", name)
+	}
+	if err := w.StopProxy(w.ctx); err != nil {
+		w.t.Error(err)
+	}
+	left, err := w.Leftovers(w.ctx)
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, l := range left {
+		w.t.Error("left behind: " + l)
+	}
+}
+
+func host(tenant string) string { return tenant + ".example.com" }

@@ -1,0 +1,47 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Wreck ends by force whatever still runs on the stage: for stories that end
+// half way. It may be called on a stage that is clean.
+func (s *Stage) Wreck(ctx context.Context) error {
+	for {
+		left, err := s.processes()
+		if err != nil {
+			return err
+		}
+		killed := 0
+		for _, p := range left {
+			if pid, err := strconv.Atoi(strings.Fields(p)[1]); err == nil {
+				if proc, err := os.FindProcess(pid); err == nil && proc.Kill() == nil {
+					killed++
+				}
+			}
+		}
+		if killed == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("processes do not end: %s", strings.Join(left, "; "))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if s.Runtime != "docker" {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, "sh", "-c", `docker ps -aq --filter label=reconcile.node="$NODE" | xargs -r docker rm -f -v >/dev/null`)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.DockerHost, "NODE="+s.Node)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("remove containers of %s: %w\n%s", s.Node, err, out)
+	}
+	return nil
+}
