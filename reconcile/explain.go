@@ -1,0 +1,117 @@
+package reconcile
+
+import (
+	"encoding/json"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// Explain tells what is known of a tenant in full sentences: how it stands and
+// why, what serves, which ways lead back, what is under way, what is held back,
+// what moved, and what waits for a person.
+func Explain(r Report, rec Record) []string {
+	lines := []string{r.Tenant + " is " + stateText(r) + " since " + stamp(r.Since) + ": " + r.Why + "."}
+	if r.Next != "" {
+		lines = append(lines, "Next: "+r.Next+".")
+	}
+	lines = append(lines, serves(rec)...)
+	if a := rec.Attempt; a != nil {
+		lines = append(lines, underWay(a))
+	}
+	if t := rec.Trouble; t != nil {
+		lines = append(lines, "The last problem ("+string(t.Problem.Class)+", "+plural(t.Tries, "try", "tries")+"): "+
+			sentence(t.Problem)+hint(t.Problem.Hint)+". It is tried again at "+stamp(t.Next)+".")
+	}
+	for _, w := range rec.Withheld {
+		lines = append(lines, "Held back since "+stamp(w.Since)+" ("+w.Reason+"): "+targetText(w.Target)+", because "+w.Why+".")
+	}
+	for _, d := range r.Drift {
+		lines = append(lines, "Moved without the plan: "+d.Text+".")
+	}
+	for id, at := range plans.Sorted(rec.Discards) {
+		lines = append(lines, "Given up data "+id+" are destroyed at "+stamp(at.Add(discardFor))+".")
+	}
+	if q := r.Question; q != nil {
+		lines = append(lines, "A question waits since "+stamp(q.Since)+" ("+q.ID+"): "+q.Text+".")
+		for answer, means := range plans.Sorted(q.Answers) {
+			lines = append(lines, "  "+answer+": "+means+".")
+		}
+	}
+	return lines
+}
+
+func stateText(r Report) string {
+	if r.Reason != "" {
+		return string(r.State) + " (" + r.Reason + ")"
+	}
+	return string(r.State)
+}
+
+// serves tells what serves and what is kept.
+func serves(rec Record) []string {
+	cur := rec.Current
+	if cur == nil {
+		return []string{"Nothing of it serves."}
+	}
+	line := "It is served by " + versionText(cur) + " since " + stamp(cur.Since)
+	if !cur.Baked {
+		line += ", which has not passed its bake yet"
+	}
+	lines := []string{line + "."}
+	switch kept := rec.Kept; {
+	case kept == nil:
+		lines = append(lines, "No version is kept for the way back.")
+	case !kept.Baked:
+		lines = append(lines, "In "+string(kept.Slot)+" is "+short(kept.Generation)+", which never passed a bake and is no way back.")
+	case rec.KeptUntil.IsZero():
+		lines = append(lines, "The way back is "+versionText(kept)+".")
+	default:
+		lines = append(lines, "The way back is "+versionText(kept)+", kept until "+stamp(rec.KeptUntil)+".")
+	}
+	if rec.Idle != nil {
+		lines = append(lines, "The named idle slot runs "+versionText(rec.Idle)+".")
+	}
+	return lines
+}
+
+func versionText(v *Version) string {
+	text := short(v.Generation) + " in " + string(v.Slot)
+	if v.Attempt != "" {
+		text += " (attempt " + v.Attempt + ")"
+	}
+	return text
+}
+
+func underWay(a *Attempt) string {
+	what := short(a.New.Generation) + " in " + string(a.New.Slot)
+	switch a.Kind {
+	case KindAside:
+		what = a.Aside
+	case KindLive:
+		what = "the routes"
+	}
+	if a.Back {
+		return "Attempt " + a.ID + " (" + what + ") goes back since " + stamp(a.Since) + ": " + a.Why + "."
+	}
+	return "Attempt " + a.ID + " (" + what + ") is at " + string(a.Phase) + " since " + stamp(a.Since) + ": it " + phaseText[a.Phase] + "."
+}
+
+func hint(h string) string {
+	if h == "" {
+		return ""
+	}
+	return "; " + h
+}
+
+// object returns a value's JSON fields.
+func object(v any) map[string]json.RawMessage {
+	text, err := json.Marshal(v)
+	var out map[string]json.RawMessage
+	if err == nil {
+		err = json.Unmarshal(text, &out)
+	}
+	if err != nil {
+		return nil // a plan's values always have a JSON form
+	}
+	return out
+}
