@@ -52,17 +52,20 @@ func (a *Agent) Look(ctx context.Context) error {
 	a.prove(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for name := range a.engine.members {
-		a.engine.Touch(name)
+	e := a.engine
+	for _, m := range e.members {
+		// All were just looked at: whatever concerned them before is in it.
+		delete(e.stale, m)
+		m.seen = m.news
+		e.ready[m] = true
 	}
-	now := a.now()
-	a.engine.Due(now)
-	t, err := a.engine.Turn(now)
+	t, err := e.Turn(a.now())
 	if err != nil {
 		return fmt.Errorf("step: %w", err)
 	}
 	for _, w := range t.Work {
-		a.engine.members[w.tenant].flight = nil
+		e.members[w.tenant].flight = nil
+		e.inFlight--
 	}
 	return nil
 }
