@@ -30,6 +30,10 @@ type EntryRoute struct {
 
 // Hold is one hold of requests. ID is derived from the attempt, so that a hold
 // is never confirmed by another attempt's.
+//
+// A data plane that serves for real gives the end of a hold at its limit a
+// revision of its own, so that a switch decided under the hold is a Conflict
+// after it: the old slot may have been written to since.
 type Hold struct {
 	ID    string   `json:"id"`
 	Limit Duration `json:"limit"`           // from when the data plane first saw ID

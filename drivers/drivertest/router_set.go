@@ -222,8 +222,8 @@ func (h Router) restart(t *testing.T) {
 	if r := h.see(t, rt, "a"); r.Revision != rev || r.Entry.Slot != plans.Green {
 		t.Errorf("after a restart: %+v, want revision %d", r, rev)
 	}
-	if r := h.see(t, rt, "b"); r.Revision != held || !r.Expired || r.Held {
-		t.Errorf("after a restart: %+v, want an expired hold at revision %d", r, held)
+	if r := h.see(t, rt, "b"); r.Revision < held || !r.Expired || r.Held {
+		t.Errorf("after a restart: %+v, want an expired hold, not before revision %d", r, held)
 	}
 	if _, id, err := rt.Observe(bound(t)); err != nil || id != "me" {
 		t.Errorf("after a restart it belongs to %q (%v)", id, err)

@@ -11,8 +11,6 @@ import (
 // Set makes entry all that the table does for its tenant, if the tenant is at
 // revision rev (0: has no entry). An equal entry is a no-op whatever rev says.
 // When it returns, the change is durable and every later request follows it.
-// A change that ends an expired hold and moves to another slot at once is
-// *Moved as well: it was decided while nothing was written.
 // Errors are *Invalid, *Moved, *Taken and *Unwritten.
 func (t *Table) Set(entry plans.Entry, rev uint64) (revision uint64, changed bool, err error) {
 	if err := valid(entry); err != nil {
@@ -31,7 +29,7 @@ func (t *Table) Set(entry plans.Entry, rev uint64) (revision uint64, changed boo
 		tenant.mu.Unlock()
 		return old.Revision, false, nil
 	}
-	if old.Revision != rev || tenant.overtakenLocked(entry) {
+	if old.Revision != rev {
 		defer tenant.mu.Unlock()
 		return old.Revision, false, tenant.movedLocked()
 	}
@@ -53,7 +51,7 @@ func (t *Table) Set(entry plans.Entry, rev uint64) (revision uint64, changed boo
 		t.hosts.remove(r.Host, r.Path, tenant)
 	}
 	tenant.mu.Lock()
-	if tenant.overtakenLocked(entry) { // just now, while the disk was busy
+	if tenant.revision != old.Revision { // its hold expired while the disk was busy
 		back, moved := tenant.stateLocked(), tenant.movedLocked()
 		tenant.mu.Unlock()
 		for _, r := range old.Entry.Routes {
@@ -121,7 +119,7 @@ func (t *Table) Claim(controller string) error {
 // whatever the disk does; the fact is written after it.
 func (t *Table) expire(tenant *Tenant, id string) {
 	tenant.mu.Lock()
-	released := tenant.expireLocked(id)
+	released := tenant.expireLocked(id, func() uint64 { return t.last.Add(1) })
 	tenant.mu.Unlock()
 	if released {
 		t.keep(tenant)

@@ -23,7 +23,7 @@ type Moved struct {
 
 func (m *Moved) Error() string {
 	if m.Expired {
-		return fmt.Sprintf("%s is at revision %d and its hold has expired: end the hold before another slot is routed", m.Tenant, m.Revision)
+		return fmt.Sprintf("%s is at revision %d and its hold has expired", m.Tenant, m.Revision)
 	}
 	return fmt.Sprintf("%s is at revision %d", m.Tenant, m.Revision)
 }

@@ -3,8 +3,6 @@ package routes
 import (
 	"cmp"
 	"time"
-
-	"github.com/gitops-fleet/reconcile/plans"
 )
 
 // DefaultQueue is how many requests a hold keeps waiting where its order does
@@ -82,20 +80,14 @@ func (h *hold) release() {
 }
 
 // expireLocked releases the hold with this id because its limit has passed,
-// and says whether it did.
-func (t *Tenant) expireLocked(id string) bool {
+// and says whether it did. That is a change like any other and has a revision
+// of its own: a switch that was decided under the hold does not go through
+// after it, for the old slot may have been written to since.
+func (t *Tenant) expireLocked(id string, revision func() uint64) bool {
 	if t.gone || t.hold.id != id || !t.hold.on() || time.Now().Before(t.hold.deadline) {
 		return false
 	}
-	t.hold.expired = true
+	t.hold.expired, t.revision = true, revision()
 	t.hold.release()
 	return true
-}
-
-// overtakenLocked says that next was decided under a hold that has expired
-// since: it ends the hold and leads to another slot, to which the writes that
-// went to the old one after the expiry would be lost. Whoever knows of the
-// expiry ends the hold first.
-func (t *Tenant) overtakenLocked(next plans.Entry) bool {
-	return t.entry.Hold != nil && t.hold.expired && next.Hold == nil && next.Slot != t.entry.Slot
 }
