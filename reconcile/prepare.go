@@ -77,6 +77,15 @@ func (m *machine) created(name string, v plans.Volume) (string, bool) {
 	if d := m.datasetOf(name, a.ID, observed.Live); d != nil {
 		return d.ID, d.Ready
 	}
+	if v.OnUpgrade != plans.Fresh {
+		// One that an undone attempt left, or made late, is what a driver
+		// would find again.
+		for i := range m.seen.Datasets {
+			if d := &m.seen.Datasets[i]; d.Volume == name && d.Slot == slot && d.Role == observed.Live && d.Ready {
+				return d.ID, true
+			}
+		}
+	}
 	m.act(Prepare, name, Action{Verb: Create, Slot: slot, Volume: &VolumeOrder{Name: name, Slot: slot, Volume: v,
 		Attempt: a.ID, Generation: a.New.Generation, Role: observed.Live},
 		Why: "the volume has no data for this version yet"})

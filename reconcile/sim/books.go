@@ -24,7 +24,7 @@ type books struct {
 	// before that, and since when.
 	routed, before plans.Slot
 	since          time.Time
-	swung          bool // the present slot was led to by a switch, not by way of going back
+	back           bool // what was switched to had been reached whole before
 
 	history  []string              // images of the app that were reached whole
 	versions map[string]version    // generations that were reached whole
@@ -158,6 +158,8 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			b.checkRoute(in, route, a)
 			if a.Entry.Slot != b.routed && a.Entry.Slot != plans.NoSlot {
 				b.before, b.routed, b.since = b.routed, a.Entry.Slot, in.Now
+				app := in.Facts.Instance(b.routed, "app")
+				b.back = app != nil && b.versions[app.Generation] != nil
 			}
 			route.Entry, route.Held = *a.Entry, a.Entry.Hold != nil && route.Held
 		case reconcile.Unroute:

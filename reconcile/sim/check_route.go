@@ -63,9 +63,11 @@ func (b *books) checkRoute(in reconcile.Input, route observed.Route, a reconcile
 // checkUnroute: routes go only with the tenant, its routes, or a first version
 // that never proved itself.
 func (b *books) checkUnroute(in reconcile.Input, route observed.Route) {
-	// A switch that came late may find its attempt undone already.
-	timely := b.w.opt.Late == 0
-	if timely && in.Want != nil && !in.Want.Removed && len(in.Want.Routes) > 0 && b.serves(in, route.Entry.Slot) && route.Entry.Slot == b.routed {
+	// A switch that came late may find its attempt undone already, and a
+	// sidecar may be what did not prove itself.
+	side := in.Facts.Instance(route.Entry.Slot, "side")
+	proved := b.w.opt.Late == 0 && (side == nil || b.proved(side))
+	if proved && in.Want != nil && !in.Want.Removed && len(in.Want.Routes) > 0 && b.serves(in, route.Entry.Slot) && route.Entry.Slot == b.routed {
 		b.fail("S2", "the routes of a healthy tenant were taken away")
 	}
 	b.routed, b.before = plans.NoSlot, plans.NoSlot
@@ -113,9 +115,9 @@ func (b *books) checkStop(in reconcile.Input, route observed.Route, a reconcile.
 }
 
 // checkBake holds the way back: what served before is not taken away before
-// the new version has served for its bake.
+// the new version has served for its bake. What had passed one needs no other.
 func (b *books) checkBake(in reconcile.Input, a reconcile.Action) {
-	if b.before == plans.NoSlot || a.Key.Slot != b.before || a.Key.Service != "app" || in.Want == nil || in.Want.Removed {
+	if b.back || b.before == plans.NoSlot || a.Key.Slot != b.before || a.Key.Service != "app" || in.Want == nil || in.Want.Removed {
 		return
 	}
 	i := in.Facts.Instance(a.Key.Slot, a.Key.Service)
