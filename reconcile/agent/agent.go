@@ -175,6 +175,7 @@ type Agent struct {
 	broken  bool // the journal could not be written: read it again first
 	running map[string]*running
 	looking bool
+	pruning bool
 	fullDue time.Time // next full look
 	turned  time.Time // now of the last turn
 	acted   int       // actions carried out since New
@@ -219,7 +220,8 @@ func New(c Config) (*Agent, error) {
 	}
 	a.probes = newProbes(c.Prober, a.redact)
 	a.exec = &executor{hands: h, host: c.Host, inputs: a.inputs, redact: a.redact, now: a.now, progress: a.moves}
-	a.looker = &looker{hands: h, inputs: a.inputs, now: a.now, limit: c.LookLimit}
+	a.looker = &looker{hands: h, inputs: a.inputs, now: a.now, limit: c.LookLimit,
+		redact: a.redact, unwell: a.probes.unwell}
 	a.metrics = newMetrics(a)
 	return a, a.load()
 }

@@ -166,7 +166,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	eyes.storages = map[string]drivers.Storage{a.defaultStorage: host.Storage()}
 	now := func() time.Time { return w.now }
 	inputs := newInputs("", a.cfg.Host, a.redact)
-	w.looker = &looker{hands: eyes, inputs: a.inputs, now: now, limit: c.LookLimit}
+	w.looker = &looker{hands: eyes, inputs: a.inputs, redact: a.redact, now: now, limit: c.LookLimit}
 	w.exec = &executor{hands: pretend, host: obliging{a.cfg.Host}, inputs: inputs, redact: a.redact, now: now}
 	return w, nil
 }
@@ -197,8 +197,8 @@ func (w *rehearsal) run(ctx context.Context) error {
 func (w *rehearsal) turn(ctx context.Context) (bool, error) {
 	worked := false
 	for t := w.probes.take(w.now); t != nil; t = w.probes.take(w.now) {
-		if _, changed := w.probes.ask(ctx, t, func() time.Time { return w.now }); changed {
-			w.engine.Touch(t.key.Tenant)
+		if h, changed := w.probes.ask(ctx, t, func() time.Time { return w.now }); changed {
+			w.engine.Verdict(t.key, h, w.now)
 		}
 	}
 	w.engine.Due(w.now)

@@ -59,6 +59,7 @@ type Engine struct {
 	blocked map[*member]bool // they wait for a person
 
 	pending journal.Tx // for the next turn: ended actions, forgotten tenants
+	prunes  bool       // something on the host is of no use any more
 	urgent  bool       // pending does not wait for a step
 	moved   map[string]bool
 }
@@ -388,6 +389,14 @@ func (e *Engine) follow(m *member, before []observed.Instance, now time.Time) {
 	}
 	for i := range m.facts.Instances {
 		in := &m.facts.Instances[i]
+		if in.Log == "" {
+			// A look at everything reads no logs; what was read before still tells.
+			if n := slices.IndexFunc(before, func(b observed.Instance) bool {
+				return b.ID == in.ID && b.Phase == in.Phase && b.Restarts == in.Restarts
+			}); n >= 0 {
+				in.Log = before[n].Log
+			}
+		}
 		if in.Phase != observed.Running || in.Job {
 			continue
 		}

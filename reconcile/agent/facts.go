@@ -77,6 +77,7 @@ func moved(a, b *observed.Tenant) bool {
 		x, y := a.Instances[i], b.Instances[i]
 		verdicts := x.Health.Verdict == y.Health.Verdict
 		x.Health, y.Health = observed.Health{}, observed.Health{}
+		x.Log, y.Log = "", ""
 		if !verdicts || !reflect.DeepEqual(&x, &y) {
 			return true
 		}

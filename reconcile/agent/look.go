@@ -39,8 +39,22 @@ type sight struct {
 type looker struct {
 	hands
 	inputs *inputs
+	redact *Redactor
 	now    func() time.Time
 	limit  time.Duration
+	// unwell says that an instance's last probe went badly; nil: nobody asks.
+	unwell func(id string) bool
+}
+
+// tail gives an instance that ended badly, or answers badly, its last lines.
+func (l *looker) tail(ctx context.Context, rt drivers.Runtime, in *observed.Instance) {
+	ended := in.Phase == observed.Exited && in.Exit != 0 || in.Restarting
+	if !ended && (l.unwell == nil || !l.unwell(in.ID)) {
+		return
+	}
+	if text, err := rt.Logs(ctx, in.Key, logLines); err == nil {
+		in.Log = l.redact.Text(text)
+	}
 }
 
 // look asks every driver at once, each bounded by the limit.
@@ -57,6 +71,11 @@ func (l *looker) look(ctx context.Context, req lookRequest) *sight {
 	for name, rt := range l.runtimes {
 		wg.Go(func() {
 			seen, foreign, err := rt.Observe(ctx, req.names...)
+			for i := range seen {
+				if req.names != nil { // a look at everything has no time for logs
+					l.tail(ctx, rt, &seen[i])
+				}
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			l.addInstances(s, name, seen, foreign, err)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,9 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
+
+// pruneLimit bounds the removal of what is of no use any more.
+const pruneLimit = 2 * time.Minute
 
 // Why actions are cancelled.
 var (
@@ -102,6 +106,7 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	for _, w := range t.Work {
 		a.start(ctx, w, hands)
 	}
+	a.startPrune(ctx, hands)
 	next := a.engine.Next()
 	if next.IsZero() || a.fullDue.Before(next) {
 		next = a.fullDue
@@ -148,6 +153,31 @@ func (a *Agent) startLook(ctx context.Context, now time.Time, hands *sync.WaitGr
 			a.claim(ctx)
 		}
 		poke(a.kick)
+		a.Nudge()
+	})
+}
+
+// startPrune removes what is of no use any more, once nothing moves.
+func (a *Agent) startPrune(ctx context.Context, hands *sync.WaitGroup) {
+	keep, tenants, now := a.engine.Prunes()
+	if !now || a.pruning || a.looking {
+		return
+	}
+	a.pruning = true
+	hands.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, pruneLimit)
+		defer cancel()
+		for _, name := range sortedKeys(a.runtimes, cmp.Compare[string]) {
+			if err := a.runtimes[name].Prune(ctx, keep, tenants); err != nil {
+				a.log.Warn("prune failed", "runtime", name, "err", err)
+			}
+		}
+		a.mu.Lock()
+		a.pruning = false
+		if ctx.Err() == nil {
+			a.engine.Pruned()
+		}
+		a.mu.Unlock()
 		a.Nudge()
 	})
 }
@@ -291,7 +321,10 @@ func (a *Agent) probeLoop(ctx context.Context) {
 			poke(a.kick)
 			a.metrics.probe(health)
 			if changed && ctx.Err() == nil {
-				a.hint(t.key.Tenant)
+				a.mu.Lock()
+				a.engine.Verdict(t.key, health, a.now())
+				a.mu.Unlock()
+				a.Nudge()
 			}
 		})
 	}

@@ -88,7 +88,7 @@ func (a *Agent) actions() int {
 func (a *Agent) settled() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.looking || !a.now().Before(a.fullDue) || !a.engine.Idle() {
+	if a.looking || a.pruning || a.engine.prunes && a.engine.Settled() || !a.now().Before(a.fullDue) || !a.engine.Idle() {
 		return false
 	}
 	for m := range a.engine.open {
@@ -132,6 +132,16 @@ func (a *Agent) outcome() Outcome {
 
 // tell hands out what a turn that is now durable has to say.
 func (a *Agent) tell(t turn) {
+	for _, name := range a.engine.specs.retired {
+		var keep []string
+		if m := a.engine.members[name]; m != nil {
+			keep = m.report.Specs
+		}
+		if err := a.inputs.retire(name, keep); err != nil {
+			a.log.Warn("inputs not retired", "tenant", name, "err", err)
+		}
+	}
+	a.engine.specs.retired = nil
 	for _, ev := range t.Tx.Events {
 		a.metrics.events.WithLabelValues(ev.Kind).Inc()
 		a.log.Info("event", "kind", ev.Kind, "tenant", ev.Tenant, "text", ev.Text)

@@ -96,6 +96,14 @@ func (p *probes) health(id string) (observed.Health, bool) {
 	return t.health, true
 }
 
+// unwell says that the last answer of an instance was a bad one.
+func (p *probes) unwell(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.byID[id]
+	return t != nil && !t.ok && t.health.Run > 0
+}
+
 // reset forgets every run of answers: time passed that nobody saw.
 func (p *probes) reset() {
 	p.mu.Lock()

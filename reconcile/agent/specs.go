@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
@@ -16,7 +17,8 @@ type specs struct {
 	kept  map[string]json.RawMessage // stored, by digest; equal tenants share one
 	found map[string]plans.Service   // decoded stored services
 
-	at *member // whose plan is asked first
+	at      *member  // whose plan is asked first
+	retired []string // tenants that named a spec and do not any more
 }
 
 func newSpecs(store journal.Store) *specs {
@@ -121,6 +123,9 @@ func (s *specs) name(tx *journal.Tx, old, next []string) error {
 		tx.Puts = append(tx.Puts, journal.Put{Bucket: journal.Specs, Key: d, Value: raw})
 	}
 	for _, d := range old {
+		if !slices.Contains(next, d) && s.at != nil {
+			s.retired = append(s.retired, s.at.name)
+		}
 		if s.named[d]--; s.named[d] > 0 {
 			continue
 		}

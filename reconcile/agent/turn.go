@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
@@ -18,6 +19,7 @@ const (
 	metaClock  = "clock"  // now of the last turn
 	metaPorts  = "ports"  // the ledger of host ports
 	metaCommit = "commit" // last accepted commit
+	metaPrune  = "prune"  // images or tenants went, and what they left is not removed yet
 	metaAdopt  = "adopt"  // the journal was empty beside owned objects, and nobody said adopt
 )
 
@@ -172,10 +174,73 @@ func (e *Engine) retell(m *member, r reconcile.Report) {
 	if reflect.DeepEqual(&m.report, &r) {
 		return
 	}
+	if slices.ContainsFunc(m.report.Images, func(i string) bool { return !slices.Contains(r.Images, i) }) {
+		e.leaves()
+	}
 	m.report = r
 	e.moved[m.name] = true
 	e.rollout.heard(m)
 	e.weigh(m)
+}
+
+// leaves notes that something on the host is of no use any more.
+func (e *Engine) leaves() {
+	if e.prunes {
+		return
+	}
+	e.prunes = true
+	if err := e.pending.Put(journal.Meta, metaPrune, true); err != nil {
+		e.log.Error("prune not written down", "err", err)
+	}
+}
+
+// Prunes returns what must stay if the host is to be pruned now: once nothing
+// moves, so that nothing is pruned that is about to be used.
+func (e *Engine) Prunes() (keep, tenants []string, now bool) {
+	if !e.prunes || !e.Settled() {
+		return nil, nil, false
+	}
+	images := map[string]bool{}
+	for name, m := range e.members {
+		tenants = append(tenants, name)
+		for _, i := range m.report.Images {
+			images[i] = true
+		}
+		for _, in := range m.facts.Instances {
+			images[in.Image] = true
+		}
+		if m.facts.Runtime.Blind() {
+			return nil, nil, false // what cannot be seen may be in use
+		}
+	}
+	slices.Sort(tenants)
+	return sortedKeys(images, cmp.Compare[string]), tenants, true
+}
+
+// Pruned says that it was done, or cannot be done now and shall be left to the
+// next time something goes.
+func (e *Engine) Pruned() {
+	e.prunes, e.urgent = false, true
+	e.pending.Delete(journal.Meta, metaPrune)
+}
+
+// Verdict takes in that the probes of an instance came to another verdict.
+func (e *Engine) Verdict(in plans.Key, h observed.Health, now time.Time) {
+	m := e.members[in.Tenant]
+	if m == nil {
+		return
+	}
+	ev := reconcile.Event{Time: now, Kind: "instance.unproven", Tenant: in.Tenant, Fields: map[string]string{"instance": in.String()}}
+	switch {
+	case h.Err != nil:
+		ev.Kind, ev.Text = "instance.unseen", in.String()+" cannot be probed: "+h.Err.Error()
+	case h.Verdict == observed.Unproven:
+		ev.Text = in.String() + " can be probed again: " + h.Last
+	default:
+		ev.Kind, ev.Text = "instance."+string(h.Verdict), in.String()+" is "+string(h.Verdict)+": "+h.Last
+	}
+	e.pending.Events = append(e.pending.Events, ev) // written with the step it leads to
+	e.touch(m)
 }
 
 // weigh books whether a pass has to wait for m, and whether m waits for somebody.
@@ -238,10 +303,12 @@ func mergeChecks(old, fresh []observed.Check) []observed.Check {
 // forget drops the memory of a tenant that is gone from the host.
 func (e *Engine) forget(m *member) {
 	e.specs.of(m)
+	e.specs.retired = append(e.specs.retired, m.name)
 	// What it names was stored before, so nothing has to be found.
 	_ = e.specs.name(&e.pending, m.report.Specs, nil)
 	e.pending.Delete(journal.Tenants, m.name)
 	e.ports.release(m.name, m.rec.Clock)
+	e.leaves()
 	for _, in := range m.facts.Instances {
 		e.probes.forget(in.ID)
 	}
@@ -286,6 +353,11 @@ func (e *Engine) Load(store journal.Store, now time.Time, maxGap time.Duration) 
 		if err := e.pending.Put(journal.Meta, metaAdopt, true); err != nil {
 			return 0, err
 		}
+	}
+	if raw, err := store.Get(journal.Meta, metaPrune); err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	} else if raw != nil {
+		e.prunes = true
 	}
 	err = store.Each(journal.Tenants, func(name string, v []byte) error {
 		m := e.get(name)
