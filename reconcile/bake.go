@@ -57,7 +57,8 @@ func (m *machine) bake() bool {
 				a.Sick += m.passed
 			}
 			sick = true
-			if a.Sick >= p.svc.Health.Effective().Within.Std() {
+			// Only an observation made after the limit says that it has passed.
+			if a.Sick-max(0, m.now.Sub(m.seen.Runtime.At)) >= p.svc.Health.Effective().Within.Std() {
 				m.failInstance(p, p.name+" did not become healthy again in its bake")
 				return false
 			}
