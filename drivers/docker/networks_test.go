@@ -19,7 +19,12 @@ import (
 // some seconds is a no.
 func reaches(t *testing.T, rt drivers.Runtime, from plans.Key, name string) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(bound(t), 4*time.Second)
+	return reachesWithin(t, rt, from, name, 5*time.Second)
+}
+
+func reachesWithin(t *testing.T, rt drivers.Runtime, from plans.Key, name string, limit time.Duration) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(bound(t), limit)
 	defer cancel()
 	exit, _, err := rt.Exec(ctx, from, []string{"/serve", "check", "http://" + name + ":8080/health"})
 	if ctx.Err() == nil {
@@ -51,7 +56,7 @@ func TestNamesResolveWithinTheSlot(t *testing.T) {
 		t.Error("services of a slot do not find each other")
 	}
 	for _, name := range []string{"only", "stranger"} {
-		if reaches(t, rt, blue.Key, name) {
+		if reachesWithin(t, rt, blue.Key, name, 1500*time.Millisecond) {
 			t.Errorf("a service finds %s, which is not of its slot", name)
 		}
 	}
