@@ -44,6 +44,7 @@ func Reexec() bool {
 	for fd := fdDir; fd <= fdReady; fd++ {
 		unix.CloseOnExec(fd)
 	}
+	_ = setName(shimName) // else ps -c shows "exe"
 	// One instance's shim sleeps nearly always: keep its heap small.
 	debug.SetGCPercent(20)
 	switch os.Args[1] {
@@ -55,6 +56,11 @@ func Reexec() bool {
 	fmt.Fprintf(os.Stderr, "%s: unknown argument %q\n", shimName, os.Args[1])
 	os.Exit(exitNoExec)
 	return true
+}
+
+// setName sets what the kernel calls this process, of at most 15 bytes.
+func setName(name string) error {
+	return os.WriteFile("/proc/self/comm", []byte(name), 0)
 }
 
 // shim is process 1 of an instance.
