@@ -194,5 +194,8 @@ func (m *machine) destroyAll() {
 // and data that were given up are taken over again by the next attempt.
 func (m *machine) comeBack() {
 	m.rec.Removal = nil
+	if cur := m.rec.Current; cur != nil {
+		m.rec.Entry = cloneEntry(cur.Entry)
+	}
 	m.event(TenantReleased, m.in.Name+" is not removed after all")
 }
