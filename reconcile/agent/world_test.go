@@ -23,11 +23,12 @@ type world struct {
 	plan   *plans.Plan
 	config func(*Config)
 	agent  *Agent
+	record bool
 	done   []reconcile.Action // carried out, in the order they ended
 }
 
 func newWorld(t testing.TB, p *plans.Plan, config ...func(*Config)) *world {
-	w := &world{t: t, store: journal.NewMemory(), plan: p}
+	w := &world{t: t, store: journal.NewMemory(), plan: p, record: true}
 	w.host = mem.New(mem.Config{Now: time.Now})
 	w.config = func(c *Config) {
 		for _, f := range config {
@@ -54,7 +55,7 @@ func (w *world) start() {
 	w.config(&c)
 	inner := c.Progress
 	c.Progress = func(p Progress) {
-		if p.Result != nil && p.Result.Problem == nil {
+		if w.record && p.Result != nil && p.Result.Problem == nil {
 			w.done = append(w.done, p.Action)
 		}
 		if inner != nil {
