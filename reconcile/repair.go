@@ -112,8 +112,26 @@ func (m *machine) reroutes() bool {
 		return true
 	}
 	m.moved("route", "", "the routes are not those on record")
+	if m.comesUp(m.rec.Current) {
+		m.poll(pollHealth)
+		m.say(Degraded, "", "the routes are not those on record; they are set again when what they lead to is up", "")
+		return true // it is started first
+	}
 	m.route(Repair, "edited", want, nil, "the routes were changed behind our back")
 	m.say(Degraded, "", "the routes are not those on record and are set again", "")
+	return false
+}
+
+// comesUp says that a slot is not up, or was started so lately that it has not
+// answered yet.
+func (m *machine) comesUp(v *Version) bool {
+	parts, _ := m.parts(v)
+	for _, p := range runs(parts, false) {
+		i := m.instance(p)
+		if i == nil || i.Phase != observed.Running || m.fresh(p, i) {
+			return true
+		}
+	}
 	return false
 }
 
@@ -191,7 +209,12 @@ func (m *machine) flapping(parts []part) bool {
 // replaced by an empty volume.
 func (m *machine) dataGone(cur *Version) bool {
 	for name, id := range plans.Sorted(cur.Data) {
-		if m.dataset(id) != nil {
+		if d := m.dataset(id); d != nil {
+			if d.Role == observed.Discarded {
+				m.act(Prepare, id, Action{Verb: SetRole, Dataset: id, Role: observed.Live, Slot: d.Slot,
+					Why: "the tenant is back within the grace of its data"})
+				return true
+			}
 			continue
 		}
 		m.say(HeldBack, Blocked, "the data of volume "+name+" ("+id+") are not there any more; nothing is started without them",

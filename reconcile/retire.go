@@ -179,8 +179,8 @@ func (m *machine) inUse(id string, v *Version) bool {
 		}
 	}
 	for _, d := range plans.Sorted(m.rec.Data) {
-		if d.Dataset == id && (m.rec.Current == nil || m.rec.Current == v) {
-			return v == nil
+		if d.Dataset == id {
+			return true // also of a volume the plan has no more: nobody said to drop it
 		}
 	}
 	return false
@@ -236,7 +236,6 @@ func (m *machine) sweep() {
 		return
 	}
 	m.strays()
-	m.strays()
 	for _, id := range sortedKeys(m.rec.Discards) {
 		d := m.dataset(id)
 		switch due := m.rec.Discards[id].Add(discardFor); {
@@ -270,7 +269,7 @@ func (m *machine) strays() {
 	}
 	for i := range m.seen.Datasets {
 		d := &m.seen.Datasets[i]
-		if m.inUse(d.ID, nil) || m.onRecord(d.ID) || d.Busy {
+		if m.inUse(d.ID, nil) || d.Busy {
 			continue
 		}
 		switch d.Role {
@@ -279,40 +278,6 @@ func (m *machine) strays() {
 		case observed.Live:
 			m.act(Retire, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 				Why: "no version uses it"})
-		case observed.Discarded:
-			m.discard(d.ID)
-		}
-	}
-}
-
-// onRecord says that a dataset is what a volume of the tenant is known by.
-func (m *machine) onRecord(id string) bool {
-	for _, d := range plans.Sorted(m.rec.Data) {
-		if d.Dataset == id {
-			return true
-		}
-	}
-	return false
-}
-
-// strays gives up the datasets that no version on record uses: what an attempt
-// left whose end nobody saw. Copies for a rehearsal hold nothing of their own.
-func (m *machine) strays() {
-	if m.rec.Current == nil {
-		return
-	}
-	for i := range m.seen.Datasets {
-		d := &m.seen.Datasets[i]
-		if m.inUse(d.ID, nil) {
-			continue
-		}
-		switch d.Role {
-		case observed.Rehearsal:
-			m.act(Retire, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "a rehearsal's copy is of no further use"})
-		case observed.Live:
-			m.act(Retire, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
-				Why: "no version on record uses it"})
-			m.discard(d.ID)
 		case observed.Discarded:
 			m.discard(d.ID)
 		}

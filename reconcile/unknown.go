@@ -85,8 +85,8 @@ func (m *machine) longOutage() {
 // adopt rebuilds the memory of what serves from what is seen, where the journal
 // knows nothing and the host does: an emptied or lost journal.
 func (m *machine) adopt() {
-	if m.rec.Current != nil || m.rec.Attempt != nil || m.rec.Removal != nil {
-		return
+	if m.rec.Current != nil || m.rec.Attempt != nil || m.rec.Removal != nil || m.rec.Attempts > 0 {
+		return // what an undone attempt left is nothing that serves
 	}
 	slot := m.routed()
 	if slot == plans.NoSlot {
