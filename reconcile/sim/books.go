@@ -111,6 +111,12 @@ func (b *books) removedByHand(key plans.Key)      { b.byHand[key] = true }
 func (b *books) answeredQuestion()                { clear(b.failed); b.lossOK = true }
 func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.Started}].proved }
 
+// forgot takes in that nothing is left of the tenant.
+func (b *books) forgot() {
+	b.routed, b.before = plans.NoSlot, plans.NoSlot
+	clear(b.acked)
+}
+
 // acting takes in an action that is about to be tried.
 func (b *books) acting(a reconcile.Action) {
 	b.acts[a.Verb]++
@@ -163,7 +169,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			}
 			route.Entry, route.Held = *a.Entry, a.Entry.Hold != nil && route.Held
 		case reconcile.Unroute:
-			b.checkUnroute(in, route)
+			b.checkUnroute(in, route, a)
 			route = observed.Route{}
 		case reconcile.Stop, reconcile.Remove:
 			b.checkStop(in, route, a)

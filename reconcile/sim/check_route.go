@@ -62,7 +62,7 @@ func (b *books) checkRoute(in reconcile.Input, route observed.Route, a reconcile
 
 // checkUnroute: routes go only with the tenant, its routes, or a first version
 // that never proved itself.
-func (b *books) checkUnroute(in reconcile.Input, route observed.Route) {
+func (b *books) checkUnroute(in reconcile.Input, route observed.Route, a reconcile.Action) {
 	// A switch that came late may find its attempt undone already, and a
 	// sidecar may be what did not prove itself.
 	side := in.Facts.Instance(route.Entry.Slot, "side")
@@ -70,7 +70,9 @@ func (b *books) checkUnroute(in reconcile.Input, route observed.Route) {
 	if proved && in.Want != nil && !in.Want.Removed && len(in.Want.Routes) > 0 && b.serves(in, route.Entry.Slot) && route.Entry.Slot == b.routed {
 		b.fail("S2", "the routes of a healthy tenant were taken away")
 	}
-	b.routed, b.before = plans.NoSlot, plans.NoSlot
+	if a.Step != reconcile.Removing {
+		b.routed, b.before = plans.NoSlot, plans.NoSlot // the next version is a first one again
+	}
 }
 
 // serves says whether all gated services of a slot are well in these facts.

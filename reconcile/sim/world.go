@@ -255,6 +255,7 @@ func (w *world) forget() {
 	clear(w.stored)
 	clear(w.ports)
 	w.facts.Preflight = nil
+	w.books.forgot()
 }
 
 // advance lets time pass, with all that is due in it. The prober asks as often
