@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -70,20 +71,21 @@ func (r *Runtime) compose(want plans.Instance, copied bool) (*order, error) {
 		Image: digest, Ports: want.Ports, Job: s.Job != nil, Created: time.Now().UTC(),
 		Run: run{
 			Lower: img.root(), Copied: copied, Restart: s.Restart, LogBytes: r.limits.LogBytes,
-			Hostname: hostname(want.Key), Args: args(s, c), Dir: workdir(s, c), Mapped: !r.rooted,
+			StopTimeout: cmp.Or(s.StopTimeout, plans.DefaultStopLimit).Std(),
+			Hostname:    hostname(want.Key), Args: args(s, c), Dir: workdir(s, c), Mapped: !r.rooted,
 		},
 	}
 	if len(out.Run.Args) == 0 {
 		return nil, refuse(errors.New("neither the image nor the service names a command"))
 	}
-	home, err := r.user(&out.Run, firstOf(s.User, c.User))
+	home, err := r.user(&out.Run, cmp.Or(s.User, c.User))
 	if err != nil {
 		return nil, refuse(err)
 	}
-	if out.Run.StopSignal, err = stopSignal(firstOf(s.StopSignal, c.StopSignal)); err != nil {
+	if out.Run.StopSignal, err = stopSignal(cmp.Or(s.StopSignal, c.StopSignal)); err != nil {
 		return nil, refuse(err)
 	}
-	if out.Run.Env, err = environ(want, c.Env, out.Run.Hostname, home); err != nil {
+	if out.Run.Env, out.Inputs, err = r.environ(want, c.Env, out.Run.Hostname, home); err != nil {
 		return nil, refuse(err)
 	}
 	if out.Run.Binds, err = binds(want.Volumes); err != nil {
@@ -103,15 +105,6 @@ func (r *Runtime) compose(want plans.Instance, copied bool) (*order, error) {
 	return out, nil
 }
 
-func firstOf(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
 // args is the command line: a command replaces the image's entrypoint and its
 // default arguments, arguments alone replace only the latter.
 func args(s plans.Service, c v1.Config) []string {
@@ -125,7 +118,7 @@ func args(s plans.Service, c v1.Config) []string {
 }
 
 func workdir(s plans.Service, c v1.Config) string {
-	return path.Join("/", firstOf(s.Workdir, c.WorkingDir))
+	return path.Join("/", cmp.Or(s.Workdir, c.WorkingDir))
 }
 
 // hostname fits into the 64 bytes the kernel has for it.
@@ -153,7 +146,7 @@ func stopSignal(name string) (int, error) {
 
 // environ is the environment: the image's, then what we give (PORT and the
 // like), then the plan's files, then the plan's own words.
-func environ(want plans.Instance, image []string, hostname, home string) ([]string, error) {
+func (r *Runtime) environ(want plans.Instance, image []string, hostname, home string) (list []string, inputs string, err error) {
 	env := map[string]string{"PATH": defaultPath, "HOME": home, "HOSTNAME": hostname}
 	for _, kv := range image {
 		if name, value, ok := strings.Cut(kv, "="); ok {
@@ -166,40 +159,14 @@ func environ(want plans.Instance, image []string, hostname, home string) ([]stri
 			env["PORT"] = strconv.Itoa(port)
 		}
 	}
-	for _, f := range want.Spec.EnvFrom {
-		data, err := os.ReadFile(f.File)
-		if err != nil {
-			return nil, fmt.Errorf("read envFrom: %w", err)
-		}
-		if err := parseEnv(env, f.File, string(data)); err != nil {
-			return nil, err
-		}
+	if inputs, err = r.inputs(env, want.Spec.EnvFrom); err != nil {
+		return nil, "", err
 	}
 	maps.Copy(env, want.Spec.Env)
-	out := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		out = append(out, name+"="+env[name])
+		list = append(list, name+"="+env[name])
 	}
-	return out, nil
-}
-
-// parseEnv reads NAME=value lines as `docker run --env-file` does: a line is
-// taken as it is, quotes and all; # starts a comment line.
-func parseEnv(env map[string]string, file, text string) error {
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		line = strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		if !ok || name == "" || strings.ContainsAny(name, " \t") {
-			return fmt.Errorf("read envFrom %s: line %d is not NAME=value", file, n) // the line may be a secret
-		}
-		env[name] = value
-	}
-	return nil
+	return list, inputs, nil
 }
 
 // binds are sorted so that an outer one is mounted before one within it.

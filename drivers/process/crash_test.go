@@ -59,6 +59,7 @@ func victim(root, ref string) int {
 // one can go on with: at most one shim of an instance, nothing half made, and
 // in the end nothing at all.
 func TestCrashingReconciler(t *testing.T) {
+	t.Parallel()
 	rt := host(t)
 	root, ref := rootOf(t), guestImage(t)
 	seed := uint64(time.Now().UnixNano())
@@ -114,6 +115,7 @@ func TestCrashingReconciler(t *testing.T) {
 
 // What a reconciler started outlives it, and the next one takes it over.
 func TestCrashOutlived(t *testing.T) {
+	t.Parallel()
 	rt := host(t)
 	want := guest(t, rt, "app", "sleep")
 	start(t, rt, want)

@@ -1,8 +1,10 @@
 package process_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,6 +145,7 @@ func reportOf(t *testing.T, rt *process.Runtime, key plans.Key) report {
 }
 
 func TestEnvironment(t *testing.T) {
+	t.Parallel()
 	rt := host(t)
 	secrets := filepath.Join(t.TempDir(), "secrets.env")
 	if err := os.WriteFile(secrets, []byte("# of acme\nTOKEN=a=b \"c\"\n\nBOTH=file\nPLAN=file\n"), 0o600); err != nil {
@@ -172,6 +175,10 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%s holds %q (exit %d), want %q", path, out, exit, text)
 		}
 	}
+	inputs := see(t, rt, want.Key, func(observed.Instance) bool { return true }).Inputs
+	if !strings.HasPrefix(inputs, "i1:") {
+		t.Errorf("the digest of its inputs is %q", inputs)
+	}
 	// Nobody else on the host may read what was resolved.
 	err := filepath.WalkDir(dirOf(t, want.Key), func(p string, d os.DirEntry, err error) error {
 		if info, e := os.Stat(p); e == nil && filepath.Base(p) == "order.json" && info.Mode().Perm() != 0o600 {
@@ -185,6 +192,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestIsolation(t *testing.T) {
+	t.Parallel()
 	rt := host(t)
 	want := guest(t, rt, "app", "sleep")
 	want.Spec.Tmpfs = []string{"/scratch:size=64k,mode=0700"}
@@ -247,6 +255,7 @@ func TestIsolation(t *testing.T) {
 
 // Without overlayfs each instance has a copy, and everything else is the same.
 func TestCopied(t *testing.T) {
+	t.Parallel()
 	host(t)
 	rt, err := process.New(process.Config{Root: rootOf(t), Owner: drivers.Owner{Fleet: "test", Node: "here"}, Copy: true})
 	if err != nil {
@@ -278,6 +287,7 @@ func TestCopied(t *testing.T) {
 }
 
 func TestVolumes(t *testing.T) {
+	t.Parallel()
 	rt := host(t)
 	data, fixed := t.TempDir(), t.TempDir()
 	for dir, text := range map[string]string{data: "d", fixed: "f"} {
@@ -315,6 +325,7 @@ func TestVolumes(t *testing.T) {
 }
 
 func TestUser(t *testing.T) {
+	t.Parallel()
 	for user, ids := range map[string][2]int{"web": {33, 44}, "1234": {1234, 0}, "1234:5678": {1234, 5678}, "web:logs": {33, 55}} {
 		t.Run(user, func(t *testing.T) {
 			rt := host(t)
@@ -341,11 +352,15 @@ func TestUser(t *testing.T) {
 			if exit, out := tell(t, rt, want.Key, "write", "/srv/data/mine", "x"); exit != 0 {
 				t.Errorf("cannot write to its volume: %s", out)
 			}
+			if exit, out := tell(t, rt, want.Key, "write", "/dev/stdout", "hello"); exit != 0 || out != "hello" {
+				t.Errorf("cannot write to /dev/stdout: exit %d, %s", exit, out)
+			}
 		})
 	}
 }
 
 func TestStopping(t *testing.T) {
+	t.Parallel()
 	t.Run("signal", func(t *testing.T) {
 		rt := host(t)
 		want := guest(t, rt, "app", "sleep")
@@ -409,6 +424,7 @@ func TestStopping(t *testing.T) {
 
 // A shim that is killed takes everything with it.
 func TestKilledShim(t *testing.T) {
+	t.Parallel()
 	rt := host(t)
 	want := guest(t, rt, "app", "brood", "3", "stay")
 	want.Routed = true
@@ -431,10 +447,9 @@ func TestKilledShim(t *testing.T) {
 
 // A shim that does not answer is killed, and the instance ends all the same.
 func TestHangingShim(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as a shim is waited for")
-	}
+	t.Parallel()
 	rt := host(t)
+	rt.SetHangs(200 * time.Millisecond)
 	want := guest(t, rt, "app", "sleep")
 	start(t, rt, want)
 	for _, p := range processes(t, rootOf(t)) {
@@ -453,6 +468,7 @@ func TestHangingShim(t *testing.T) {
 }
 
 func TestRestartPolicy(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		restart string
 		code    string
@@ -482,6 +498,7 @@ func TestRestartPolicy(t *testing.T) {
 }
 
 func TestOutput(t *testing.T) {
+	t.Parallel()
 	root := filepath.Join(t.TempDir(), "run")
 	rt := hostWith(t, root, process.Limits{LogBytes: 64 << 10})
 	want := guest(t, rt, "app", "spam", "5000") // half a megabyte
@@ -503,6 +520,7 @@ func TestOutput(t *testing.T) {
 }
 
 func TestCannotStart(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*plans.Instance){
 		"no such program": func(i *plans.Instance) { i.Spec.Command = []string{"/nothing"} },
 		"not in PATH":     func(i *plans.Instance) { i.Spec.Command = []string{"nothing"} },
@@ -537,5 +555,77 @@ func TestCannotStart(t *testing.T) {
 				t.Errorf("left: %+v", left)
 			}
 		})
+	}
+}
+
+// Whoever watches hears of a shim's end, also where it could say nothing.
+func TestWatchKilled(t *testing.T) {
+	t.Parallel()
+	rt := host(t)
+	want := guest(t, rt, "app", "sleep")
+	start(t, rt, want)
+	ctx, stop := context.WithCancel(t.Context())
+	news := make(chan string, 100)
+	done := make(chan error, 1)
+	go func() { done <- rt.Watch(ctx, func(tenant string) { news <- tenant }) }()
+	// A start that changes the flag is news; once it is heard, the watch is up.
+	heard := false
+	for end := time.Now().Add(20 * time.Second); !heard && time.Now().Before(end); {
+		want.Routed = !want.Routed
+		start(t, rt, want)
+		select {
+		case <-news:
+			heard = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if !heard {
+		t.Fatal("nothing was ever heard")
+	}
+	for quiet := false; !quiet; {
+		select {
+		case <-news:
+		case <-time.After(300 * time.Millisecond):
+			quiet = true
+		}
+	}
+	for _, p := range processes(t, rootOf(t)) {
+		if p.shim {
+			kill(t, p.pid)
+		}
+	}
+	select {
+	case tenant := <-news:
+		if tenant != want.Tenant {
+			t.Errorf("heard of %s", tenant)
+		}
+		if i := see(t, rt, want.Key, exited); i.Exit != 255 {
+			t.Errorf("seen as %+v", i)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the end of a shim was not heard of")
+	}
+	stop()
+	<-done
+}
+
+// A port another process holds is not taken for the instance's own.
+func TestListensOther(t *testing.T) {
+	t.Parallel()
+	rt := host(t)
+	want := guest(t, rt, "app", "sleep")
+	start(t, rt, want)
+	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0"} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Logf("%s: %v", addr, err)
+			continue
+		}
+		err = rt.Listens(t.Context(), want.Key, l.Addr().(*net.TCPAddr).Port)
+		l.Close()
+		me := fmt.Sprintf("process %d", os.Getpid())
+		if observed.ClassOf(err) != observed.Conflict || !strings.Contains(err.Error(), me) {
+			t.Errorf("%s: %v, want a conflict that names %s", addr, err, me)
+		}
 	}
 }

@@ -48,9 +48,10 @@ type run struct {
 	Binds    []bind   `json:"binds,omitempty"` // outer before inner
 	Tmpfs    []tmpfs  `json:"tmpfs,omitempty"`
 
-	StopSignal int    `json:"stopSignal"`
-	Restart    string `json:"restart,omitempty"`
-	LogBytes   int64  `json:"logBytes"`
+	StopSignal  int           `json:"stopSignal"`
+	StopTimeout time.Duration `json:"stopTimeout"` // where nobody says another grace
+	Restart     string        `json:"restart,omitempty"`
+	LogBytes    int64         `json:"logBytes"`
 
 	Health *imageHealth `json:"health,omitempty"`
 }
@@ -89,7 +90,6 @@ type state struct {
 	Exit     int       `json:"exit,omitempty"`
 	Restarts int       `json:"restarts,omitempty"`
 	Problem  string    `json:"problem,omitempty"` // why the command could not be started
-	Boot     string    `json:"boot"`              // boot id of the host it was written under
 }
 
 // Phases of state.

@@ -197,6 +197,7 @@ func crash(t *testing.T, key plans.Key) {
 }
 
 func TestRuntime(t *testing.T) {
+	t.Parallel()
 	drivertest.RunRuntime(t, drivertest.Runtime{
 		New:     func(t *testing.T) drivers.Runtime { return host(t) },
 		Image:   image,

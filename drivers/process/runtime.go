@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"golang.org/x/sync/singleflight"
@@ -89,6 +90,7 @@ type Runtime struct {
 	log    *slog.Logger
 	rooted bool // we run as root and may use every id
 	pulls  singleflight.Group
+	hangs  time.Duration // how long after its grace a shim counts as hanging
 	// images is held for writing by what takes images away, for reading by what
 	// makes or uses one that no record names yet.
 	images sync.RWMutex
@@ -125,7 +127,7 @@ func New(c Config) (*Runtime, error) {
 	}
 	r := &Runtime{
 		cfg: c, limits: c.Limits.effective(), log: c.Log,
-		rooted: os.Geteuid() == 0, keys: map[plans.Key]*sync.Mutex{},
+		rooted: os.Geteuid() == 0, hangs: stopReserve, keys: map[plans.Key]*sync.Mutex{},
 	}
 	for _, d := range []string{"", blobsDir, imagesDir, rootsDir, instancesDir, tmpDir} {
 		if err := os.MkdirAll(r.path(d), 0o700); err != nil {

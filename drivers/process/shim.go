@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -104,7 +105,7 @@ func shimMain(root string) int {
 	}
 	go func() {
 		for range asked {
-			s.stop(context.Background(), 10*time.Second)
+			_ = s.stop(context.Background(), s.order.Run.StopTimeout)
 		}
 	}()
 	return s.run()
@@ -152,17 +153,25 @@ func (s *shim) report(err error) {
 	if s.ready == nil {
 		return
 	}
-	if err != nil {
-		_, _ = io.WriteString(s.ready, err.Error())
-	} else {
-		_, _ = io.WriteString(s.ready, readyWord)
+	word := readyWord
+	var no *notStarted
+	switch {
+	case errors.As(err, &no):
+		word = refusedWord + err.Error()
+	case err != nil:
+		word = err.Error()
 	}
+	_, _ = io.WriteString(s.ready, word)
 	s.ready.Close()
 	s.ready = nil
 }
 
-// readyWord is what a shim answers when the command runs.
-const readyWord = "ok\n"
+// What a shim answers when the command runs, and before the reason where the
+// command itself is to blame and not this host.
+const (
+	readyWord   = "ok\n"
+	refusedWord = "command: "
+)
 
 // save writes the state down. A full disk must not end a running instance, so
 // the error is for those who start one.

@@ -114,6 +114,10 @@ func (c *children) start(cmd command) (child, error) {
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
 	if !cmd.run.Mapped {
+		// So that it may open /dev/stdout, which is that pipe.
+		if err := cmd.out.Chown(cmd.run.UID, cmd.run.GID); err != nil {
+			return child{}, err
+		}
 		cred := &syscall.Credential{Uid: uint32(cmd.run.UID), Gid: uint32(cmd.run.GID)}
 		for _, g := range cmd.run.Groups {
 			cred.Groups = append(cred.Groups, uint32(g))
@@ -128,7 +132,7 @@ func (c *children) start(cmd command) (child, error) {
 		defer c.mu.Unlock()
 		pid, e := syscall.ForkExec(path, cmd.args, attr)
 		if e != nil {
-			err = fmt.Errorf("start %s: %w", cmd.args[0], e)
+			err = &notStarted{cmd.args[0], e}
 			return
 		}
 		done := make(chan syscall.WaitStatus, 1)
@@ -206,5 +210,14 @@ func lookPath(name string, env []string, dir string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("start %s: not found in PATH: %w", name, os.ErrNotExist)
+	return "", &notStarted{name + " by PATH", os.ErrNotExist}
 }
+
+// notStarted says that a program cannot be executed.
+type notStarted struct {
+	what string
+	err  error
+}
+
+func (e *notStarted) Error() string { return "start " + e.what + ": " + e.err.Error() }
+func (e *notStarted) Unwrap() error { return e.err }

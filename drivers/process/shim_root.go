@@ -69,7 +69,8 @@ func enterRoot(root string, o *order) error {
 	if err := unix.Sethostname([]byte(o.Run.Hostname)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
-	defer unix.Umask(unix.Umask(0)) // modes below are meant as written
+	unix.Umask(0) // modes below are meant as written
+	defer unix.Umask(0o022)
 	for _, f := range append(files, o.Run.Files...) {
 		if err := place(f); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,10 +195,10 @@ func (r *Runtime) launch(ctx context.Context, key plans.Key, o *order, lock *os.
 	case word == readyWord:
 		return nil
 	}
-	if word == "" {
-		word = "the shim ended; " + shimLog + " in " + r.dir(key) + " may say why"
+	if why, ok := strings.CutPrefix(word, refusedWord); ok {
+		return problem("start", ref, observed.Refused, "look at the image's entrypoint and the service's command", "%s", why)
 	}
-	return problem("start", ref, observed.Refused, "look at the image's entrypoint and the service's command", "%s", word)
+	return problem("start", ref, observed.Environment, "see "+shimLog+" in "+r.dir(key), "%s", cmp.Or(word, "the shim ended"))
 }
 
 // shimCaps are what a shim needs in its user namespace to set an instance up

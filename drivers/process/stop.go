@@ -36,7 +36,7 @@ func (r *Runtime) end(ctx context.Context, op string, key plans.Key, grace time.
 		return observed.Wrap(op, key.String(), observed.Transient, err, "")
 	}
 	defer c.Close()
-	limit, cancel := context.WithTimeout(ctx, grace+stopReserve)
+	limit, cancel := context.WithTimeout(ctx, grace+r.hangs)
 	defer cancel()
 	_, err = c.ask(limit, request{Ask: askStop, Grace: grace})
 	if err == nil || errors.Is(err, errGone) {

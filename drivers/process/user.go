@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,7 @@ func (r *Runtime) user(c *run, spec string) (home string, err error) {
 			if c.GID, err = number(f[3]); err != nil {
 				return "", fmt.Errorf("user %q: %w", spec, err)
 			}
-			name, home, found = f[0], firstOf(f[5], "/"), true
+			name, home, found = f[0], cmp.Or(f[5], "/"), true
 			break
 		}
 	}
