@@ -26,7 +26,14 @@ type world struct {
 	*stage.Stage
 	t   *testing.T
 	ctx context.Context
+	// chaos is what passes are told to do at boundaries, and kills how often
+	// one was killed.
+	chaos string
+	kills int
 }
+
+// mostKills bounds how often one pass is begun again after it was killed.
+const mostKills = 200
 
 var worlds atomic.Int32
 
@@ -90,12 +97,22 @@ func (w *world) commit(message string, files map[string]string) {
 	}
 }
 
-// pass makes one pass and wants its exit status.
+// pass makes one pass, again and again where it is killed, and wants its exit
+// status.
 func (w *world) pass(want int) stage.Result {
 	w.t.Helper()
-	r, err := w.Run(w.ctx)
-	if err != nil {
-		w.t.Fatal(err)
+	var r stage.Result
+	for kills := 0; ; kills++ {
+		var err error
+		if r, err = w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=" + w.chaos}); err != nil {
+			w.t.Fatal(err)
+		}
+		if !r.Killed {
+			break
+		}
+		if w.kills++; kills == mostKills {
+			w.t.Fatalf("killed %d times and still not done\n%s%s", kills, r.Stdout, r.Stderr)
+		}
 	}
 	if r.Exit != want {
 		w.t.Fatalf("reconcile ended with status %d, not %d\n%s%s", r.Exit, want, r.Stdout, r.Stderr)

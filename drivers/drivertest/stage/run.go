@@ -32,12 +32,22 @@ type Result struct {
 
 // Run runs reconcile to its end. Only a run that could not be made is an error.
 func (s *Stage) Run(ctx context.Context, args ...string) (Result, error) {
-	return s.Tee(ctx, nil, args...)
+	return s.run(s.Command(ctx, args...), nil)
+}
+
+// RunWith is Run with variables of its own in the environment.
+func (s *Stage) RunWith(ctx context.Context, env []string, args ...string) (Result, error) {
+	cmd := s.Command(ctx, args...)
+	cmd.Env = append(cmd.Env, env...)
+	return s.run(cmd, nil)
 }
 
 // Tee is Run, with the output also written to w as it comes.
 func (s *Stage) Tee(ctx context.Context, w io.Writer, args ...string) (Result, error) {
-	cmd := s.Command(ctx, args...)
+	return s.run(s.Command(ctx, args...), w)
+}
+
+func (s *Stage) run(cmd *exec.Cmd, w io.Writer) (Result, error) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if w != nil {
