@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -161,12 +162,20 @@ func (m *machine) wayBackFree() bool {
 // onBack is what the plan says about writes on a quiesced clone when going
 // back, the strictest of all volumes; "" where no write can be lost.
 func (m *machine) onBack() string {
-	if m.want == nil || m.rec.Kept == nil {
+	if m.rec.Kept == nil || maps.Equal(m.rec.Kept.Data, m.rec.Current.Data) {
 		return ""
 	}
+	if m.want == nil {
+		return m.rec.Current.OnBack
+	}
+	return onBack(m.want)
+}
+
+// onBack is the strictest word a plan has about writes on its quiesced clones.
+func onBack(t *plans.Tenant) string {
 	word := ""
-	for name, v := range plans.Sorted(m.want.Volumes) {
-		if v.OnUpgrade != plans.Clone || v.Writes != plans.Quiesce || m.rec.Kept.Data[name] == m.rec.Current.Data[name] {
+	for _, v := range plans.Sorted(t.Volumes) {
+		if v.OnUpgrade != plans.Clone || v.Writes != plans.Quiesce {
 			continue
 		}
 		on := v.OnBack

@@ -61,7 +61,7 @@ func (m *machine) newCore() *Attempt {
 	a.Shared = m.firstShared()
 	sidecars, _ := asides(m.want)
 	a.New = Version{Target: m.target, Slot: slot, Generation: m.target.Core, Attempt: a.ID, Commit: m.env.Commit,
-		Sidecars: sidecars, Inputs: maps.Clone(m.seen.Inputs)}
+		Sidecars: sidecars, Inputs: maps.Clone(m.seen.Inputs), OnBack: onBack(m.want)}
 	a.Exclusive = recreates(m.want) && m.rec.Current != nil
 	there := m.rec.in(slot)
 	switch {

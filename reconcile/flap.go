@@ -43,7 +43,7 @@ func (m *machine) countStarts() {
 	}
 	for i := range m.seen.Instances {
 		in := &m.seen.Instances[i]
-		if in.Job || in.Phase == observed.Starting {
+		if in.Phase == observed.Starting {
 			continue
 		}
 		key := startKey(in.Key)

@@ -54,7 +54,7 @@ func (m *machine) launchPart(p part, parts []part) bool {
 	i := m.instance(p)
 	// What a rehearsal left mounts a copy that goes: it is never taken for ours.
 	alone := a.Kind == KindAside || p.key.Slot == plans.Shared
-	ours := i != nil && p.made(i) && (a.Reused || alone || i.Attempt == m.dataAttempt())
+	ours := i != nil && p.made(i) && (a.Reused || alone || i.Attempt == m.mark())
 	switch {
 	case i == nil:
 	case !ours && a.Kind == KindAside:
@@ -68,7 +68,7 @@ func (m *machine) launchPart(p part, parts []part) bool {
 	case m.resting(p):
 		return false
 	}
-	if err := m.start(Launch, &a.New, p, m.dataAttempt(), "the new version starts beside what serves"); err != nil {
+	if err := m.start(Launch, &a.New, p, m.mark(), "the new version starts beside what serves"); err != nil {
 		m.fail(err.Error(), nil)
 	}
 	return false
@@ -99,12 +99,12 @@ func dependencies(parts []part, jobs []part) map[string]bool {
 // runJob runs a job of the attempt once and returns whether it ended well.
 func (m *machine) runJob(step Phase, p part, parts []part) bool {
 	a := m.rec.Attempt
-	if a.Op == Backward || slices.Contains(a.Jobs, p.name) {
+	if a.Op == Backward || a.Reused && p.job(plans.BeforeStart) || slices.Contains(a.Jobs, p.name) {
 		return true // it ran when the version was new
 	}
 	i := m.instance(p)
 	switch {
-	case i != nil && (i.Attempt != m.dataAttempt() || !p.made(i)):
+	case i != nil && (i.Attempt != m.mark() || !p.made(i)):
 		m.remove(step, i.Key, "a job of another attempt is in the place of this one's")
 		fallthrough
 	case i == nil:
@@ -114,7 +114,7 @@ func (m *machine) runJob(step Phase, p part, parts []part) bool {
 				return false
 			}
 		}
-		if err := m.start(step, &a.New, p, m.dataAttempt(), "the job runs once for this attempt"); err != nil {
+		if err := m.start(step, &a.New, p, m.mark(), "the job runs once for this attempt"); err != nil {
 			m.fail(err.Error(), nil)
 		}
 	case i.Phase == observed.Exited && !i.Restarting && i.Exit == 0:

@@ -95,7 +95,7 @@ func (m *machine) created(name string, v plans.Volume) (string, bool) {
 // cloneOf proves a writable copy of the attempt's snapshot of a volume.
 func (m *machine) cloneOf(name string, v plans.Volume, role observed.Role) (string, bool) {
 	a := m.rec.Attempt
-	mark := m.dataAttempt()
+	mark := m.mark()
 	snap := m.datasetOf(name, mark, observed.Origin)
 	if snap == nil {
 		return "", false

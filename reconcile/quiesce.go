@@ -216,7 +216,7 @@ func (m *machine) snapshots() bool {
 			continue
 		}
 		need = append(need, d.Dataset)
-		if s := m.datasetOf(name, m.dataAttempt(), observed.Origin); s == nil || !s.Ready {
+		if s := m.datasetOf(name, m.mark(), observed.Origin); s == nil || !s.Ready {
 			missing = true
 		}
 	}
@@ -224,14 +224,14 @@ func (m *machine) snapshots() bool {
 		return true
 	}
 	m.act(Quiesce, "final", Action{Verb: Snapshot, Datasets: need,
-		Volume: &VolumeOrder{Attempt: m.dataAttempt(), Generation: a.New.Generation, Role: observed.Origin},
+		Volume: &VolumeOrder{Attempt: m.mark(), Generation: a.New.Generation, Role: observed.Origin},
 		Why:    "the snapshot the new version starts from, and the way back to these data"})
 	return false
 }
 
-// dataAttempt marks the snapshots and clones of the attempt; a rehearsal's
-// never count for the real one.
-func (m *machine) dataAttempt() string {
+// mark names what the attempt makes: instances, snapshots, clones. A rehearsal's
+// never count for the real thing.
+func (m *machine) mark() string {
 	a := m.rec.Attempt
 	if a.Rehearsing {
 		return a.ID + "r"

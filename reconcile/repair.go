@@ -55,8 +55,8 @@ func (m *machine) careFor(v *Version, parts []part) {
 			m.moved("missing", startKey(p.key), startKey(p.key)+" is missing")
 		case !p.made(i):
 			m.moved("changed", startKey(p.key), startKey(p.key)+" is not the one on record")
-			if p.core && m.healthOf(p) == healthy {
-				continue // it serves: the next version replaces it
+			if p.core && i.Phase == observed.Running && m.healthOf(p) != failing {
+				continue // it serves, or may: the next version replaces it
 			}
 			m.removeAlone(Repair, i.Key, "it is not the one on record and does not serve")
 		case i.Phase == observed.Exited && !i.Restarting && ends(p, i):
@@ -186,7 +186,8 @@ func (m *machine) stoppedByUs(slot plans.Slot) bool {
 
 // flapping gives repair up where it does not help.
 func (m *machine) flapping(parts []part) bool {
-	p, flaps := m.flaps(runs(parts, true))
+	shared, _ := m.shared()
+	p, flaps := m.flaps(append(runs(parts, true), shared...))
 	if m.rec.Flapping.IsZero() {
 		if !flaps {
 			return false

@@ -179,7 +179,11 @@ func (m *machine) saySteady() {
 	}
 	for name, exit := range plans.Sorted(cur.Ran) {
 		if exit != 0 {
-			m.say(Degraded, "", "the job "+name+" ended with exit status "+itoa(exit), "the next version runs it again")
+			how := " ended with exit status " + itoa(exit)
+			if exit == jobTimeout {
+				how = " did not end in its time"
+			}
+			m.say(Degraded, "", "the job "+name+how+" after the switch", "the next version runs it again")
 			return
 		}
 	}

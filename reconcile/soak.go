@@ -87,19 +87,31 @@ func (m *machine) afterSwitch(cur *Version, parts []part) bool {
 			}
 			return false
 		case i.Phase != observed.Exited || i.Restarting:
-			m.poll(pollHealth)
+			if m.seen.Runtime.At.Sub(m.upSince(p.key, i)) < jobLimit(p) {
+				m.poll(pollHealth)
+				return false
+			}
+			m.removeAlone(Soak, i.Key, "the job did not end in its time")
+			m.ran(cur, p, jobTimeout, "did not end within "+jobLimit(p).String())
 			return false
 		}
-		if cur.Ran == nil {
-			cur.Ran = map[string]int{}
-		}
-		cur.Ran[p.name] = i.Exit
-		if i.Exit != 0 {
-			m.event(TenantFailed, "the job "+p.name+" of "+m.in.Name+" ended with exit status "+itoa(i.Exit)+" after the switch",
-				"job", p.name, "attempt", cur.Attempt)
-		}
+		m.ran(cur, p, i.Exit, "ended with exit status "+itoa(i.Exit))
 	}
 	return true
+}
+
+// jobTimeout stands for the exit status of a job that was ended by us.
+const jobTimeout = -1
+
+// ran notes the end of a job after the switch, and tells of a bad one.
+func (m *machine) ran(v *Version, p part, exit int, how string) {
+	if v.Ran == nil {
+		v.Ran = map[string]int{}
+	}
+	v.Ran[p.name] = exit
+	if exit != 0 {
+		m.event(TenantFailed, "the job "+p.name+" of "+m.in.Name+" "+how+" after the switch", "job", p.name, "attempt", v.Attempt)
+	}
 }
 
 // due does what only the clock asks for: the end of a soak and of retentions.

@@ -31,8 +31,8 @@ func (m *machine) verify() bool {
 		return false
 	}
 	for _, p := range jobs(parts, plans.BeforeSwitch) {
-		if a.Rehearsing {
-			continue
+		if a.Kind == KindIdle {
+			continue // they come with the flip
 		}
 		if !m.runJob(Verify, p, parts) {
 			return false
@@ -50,7 +50,7 @@ func (m *machine) provedNow(p part) bool {
 		return false
 	}
 	i := m.instance(p)
-	if p.svc.Health == nil || a == nil || i.Attempt == m.dataAttempt() || !a.Reused {
+	if p.svc.Health == nil || a == nil || i.Attempt == m.mark() || !a.Reused {
 		return true
 	}
 	e := p.svc.Health.Effective()
