@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type world struct {
 	config func(*Config)
 	agent  *Agent
 	record bool
+	mu     sync.Mutex         // guards done
 	done   []reconcile.Action // carried out, in the order they ended
 }
 
@@ -56,7 +58,9 @@ func (w *world) start() {
 	inner := c.Progress
 	c.Progress = func(p Progress) {
 		if w.record && p.Result != nil && p.Result.Problem == nil {
+			w.mu.Lock()
 			w.done = append(w.done, p.Action)
+			w.mu.Unlock()
 		}
 		if inner != nil {
 			inner(p)
