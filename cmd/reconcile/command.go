@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -17,6 +18,8 @@ type program struct {
 	// format is the output format once settings are loaded; failures before
 	// that look at the flag alone.
 	format string
+	// passing is what becomes of a pass that is interrupted; "": none is made.
+	passing string
 }
 
 // execute runs one command line and returns the exit code.
@@ -32,7 +35,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			p.format = f.Value.String()
 		}
 	}
-	return fail(ctx, err, p.format, stdout, stderr)
+	return p.fail(ctx, err)
 }
 
 func (p *program) root() *cobra.Command {
@@ -66,11 +69,12 @@ tenant is where it should be, or says why one is not.`,
 	}
 	root.Flags().BoolVar(&dryRun, "dry-run", false, "show what a pass would do, and change nothing")
 	addFlags(root.PersistentFlags())
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage{error: err, hint: helpOf(cmd)} })
 	root.AddCommand(
 		p.run(), p.validate(), p.render(), p.status(), p.explain(), p.drift(), p.events(),
-		p.rollback(), p.nudge(), p.schema(), p.version(),
+		p.rollback(), p.nudge(), p.pin(), p.schema(), p.version(),
 	)
+	completeFlags(root)
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp)
 	return root
 }
@@ -84,21 +88,36 @@ func (p *program) settings(cmd *cobra.Command) (settings, error) {
 
 // noArgs names a mistyped verb instead of counting arguments.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		return nil
+	case cmd.HasParent():
+		return usage{error: fmt.Errorf("%s takes no argument, and got %q", cmd.Name(), args[0]), hint: helpOf(cmd)}
 	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return usage{errors.New("there is no verb " + args[0] + "; did you mean " + strings.Join(near, " or ") + "?")}
+		return usage{error: errors.New("there is no verb " + args[0] + "; did you mean " + strings.Join(near, " or ") + "?")}
 	}
-	return usage{errors.New("there is no verb " + args[0])}
+	return usage{error: errors.New("there is no verb " + args[0])}
 }
 
 // exactly wants n arguments, called by the given name.
 func exactly(n int, what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usage{errors.New("give " + what)}
+			return usage{error: errors.New("give " + what), hint: helpOf(cmd)}
 		}
 		return nil
 	}
 }
+
+// atMostOne wants one argument, called by the given name, or none.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usage{error: errors.New("give at most one " + what), hint: helpOf(cmd)}
+		}
+		return nil
+	}
+}
+
+func helpOf(cmd *cobra.Command) string { return "run `" + cmd.CommandPath() + " --help`" }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
-	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
@@ -24,36 +24,48 @@ type teller interface {
 	Events(ctx context.Context, q journal.Query, follow bool, fn func(journal.Logged)) error
 }
 
-// ask returns a teller, and what ends it.
-func (p *program) ask(ctx context.Context, set settings) (teller, func(), error) {
+// ask returns a teller, what a person must know to read its answers, and what
+// ends it.
+func (p *program) ask(ctx context.Context, set settings) (t teller, notes []string, done func(), err error) {
 	if c, ok := dial(ctx, set); ok {
-		return c, c.Close, nil
+		return c, nil, c.Close, nil
 	}
-	feed, err := newFeed(set)
+	set, clean, err := set.scratched()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	plan, err := feed.inForce(ctx)
+	defer func() {
+		if err != nil {
+			clean()
+		}
+	}()
+	feed, err := openFeed(set)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	h, err := openHost(ctx, set, plan, hostOptions{Log: p.logger(set)})
+	defer p.patience("reading " + feed.name())()
+	rev, err := feed.inForce(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	h, err := lookHost(set, rev.Plan, p.logger())
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	a, err := agent.New(h.config)
 	if err != nil {
-		h.Close()
-		return nil, nil, err
+		return nil, nil, nil, errors.Join(err, h.Close())
 	}
-	a.SetPlan(plan)
-	return &onlooker{agent: a}, func() { h.Close() }, nil
+	a.SetPlan(rev.Plan)
+	notes = append(h.notes, "no daemon runs here: this is one look, and nothing is acted on")
+	return &onlooker{agent: a, program: p}, notes, func() { h.Close(); clean() }, nil
 }
 
 // onlooker is an agent that looked once and never acts.
 type onlooker struct {
-	agent  *agent.Agent
-	looked bool
+	agent   *agent.Agent
+	program *program
+	looked  bool
 }
 
 func (o *onlooker) look(ctx context.Context) error {
@@ -61,6 +73,7 @@ func (o *onlooker) look(ctx context.Context) error {
 		return nil
 	}
 	o.looked = true
+	defer o.program.patience("looking at the host")()
 	return o.agent.Look(ctx)
 }
 
@@ -91,20 +104,7 @@ func (o *onlooker) Events(_ context.Context, q journal.Query, follow bool, fn fu
 		fn(e)
 	}
 	if follow {
-		return fmt.Errorf("no daemon runs on this state directory, so no event follows; start one with `reconcile run`")
+		return observed.Wrap("follow events", "", observed.Refused, errors.New("no daemon runs on this state directory, so none follows"), "start one with `reconcile run`")
 	}
 	return nil
-}
-
-// inForce is the plan last accepted, without asking the remote; where none was
-// accepted yet, the newest.
-func (f *feed) inForce(ctx context.Context) (*plans.Plan, error) {
-	if f.src != nil {
-		if hash := f.src.Accepted(); hash != "" {
-			rev, err := f.at(hash)
-			return rev.Plan, err
-		}
-	}
-	rev, err := f.Newest(ctx, "")
-	return rev.Plan, err
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
 func (p *program) drift() *cobra.Command {
@@ -21,7 +24,7 @@ status 2 says that there is some.`,
 			if err != nil {
 				return err
 			}
-			t, done, err := p.ask(cmd.Context(), set)
+			t, notes, done, err := p.ask(cmd.Context(), set)
 			if err != nil {
 				return err
 			}
@@ -34,15 +37,9 @@ status 2 says that there is some.`,
 				if err := p.json(list); err != nil {
 					return err
 				}
-			} else if len(list) == 0 {
-				fmt.Fprintln(p.stdout, "No drift. The host is as reconcile left it.")
-			}
-			for _, t := range list {
-				for _, d := range t.Drift {
-					if set.Output != "json" {
-						fmt.Fprintf(p.stdout, "%s  %s  %s: %s\n", t.Tenant, d.Kind, d.What, d.Text)
-					}
-				}
+			} else {
+				writeNotes(p.stderr, notes)
+				writeDrift(p.stdout, list)
 			}
 			if len(list) > 0 {
 				return status(exitChanges)
@@ -50,4 +47,18 @@ status 2 says that there is some.`,
 			return nil
 		},
 	}
+}
+
+func writeDrift(w io.Writer, list []agent.TenantDrift) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "No drift. The host is as reconcile left it.")
+		return
+	}
+	t := table{{"TENANT", "KIND", "WHAT", "TEXT"}}
+	for _, tenant := range list {
+		for _, d := range tenant.Drift {
+			t = append(t, []string{tenant.Tenant, string(d.Kind), d.What, d.Text})
+		}
+	}
+	t.write(w, 0)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,11 +37,11 @@ one JSON object a line. Names of events are stable.`,
 			if since != "" {
 				d, err := plans.ParseDuration(since)
 				if err != nil {
-					return usage{fmt.Errorf("--since: %w", err)}
+					return usage{error: fmt.Errorf("--since: %w", err)}
 				}
 				q.Since = time.Now().Add(-d.Std())
 			}
-			t, done, err := p.ask(cmd.Context(), set)
+			t, _, done, err := p.ask(cmd.Context(), set)
 			if err != nil {
 				return err
 			}
@@ -58,12 +59,16 @@ one JSON object a line. Names of events are stable.`,
 				}
 				failed = errors.Join(failed, err)
 			})
+			if cmd.Context().Err() != nil {
+				return context.Cause(cmd.Context())
+			}
 			return errors.Join(err, failed)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens, until interrupted")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant's")
 	cmd.Flags().StringVar(&since, "since", "", "only those of the last time, such as 1h or 2d")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("tenant", p.completeTenant))
 	cmd.Flags().IntVar(&last, "last", 0, "only the last so many")
 	return cmd
 }

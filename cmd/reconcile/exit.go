@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
@@ -33,10 +33,41 @@ type status int
 func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // usage is a mistake on the command line.
-type usage struct{ error }
+type usage struct {
+	error
+	hint string // "": the help
+}
+
+// failure is an error as JSON.
+type failure struct {
+	Error    string          `json:"error"`
+	Hint     string          `json:"hint,omitempty"`
+	Class    observed.Class  `json:"class,omitempty"` // of errors of drivers and sources
+	Problems []plans.Problem `json:"problems,omitempty"`
+}
+
+func describe(err error) failure {
+	f := failure{Error: err.Error()}
+	var problem *observed.Problem
+	var bad refusedPlan
+	var mistake usage
+	switch {
+	case errors.As(err, &problem):
+		f.Hint, f.Class = problem.Hint, problem.Class
+	case errors.As(err, &bad):
+		f.Problems = bad.problems
+		f.Error = bad.what + " is refused, " + counted(len(bad.problems), "problem")
+	case errors.As(err, &mistake):
+		f.Hint = "run `reconcile --help`"
+		if mistake.hint != "" {
+			f.Hint = mistake.hint
+		}
+	}
+	return f
+}
 
 // fail prints err the way the output format asks for, and returns the exit code.
-func fail(ctx context.Context, err error, format string, stdout, stderr io.Writer) int {
+func (p *program) fail(ctx context.Context, err error) int {
 	var s status
 	switch {
 	case err == nil:
@@ -44,30 +75,29 @@ func fail(ctx context.Context, err error, format string, stdout, stderr io.Write
 	case errors.As(err, &s):
 		return int(s)
 	case errors.Is(context.Cause(ctx), errInterrupted):
-		fmt.Fprintln(stderr, "interrupted: what was under way is looked at again by the next pass")
+		if p.passing != "" {
+			fmt.Fprintln(p.stderr, "interrupted: "+p.passing)
+		}
 		return exitInterrupted
 	}
-	hint := ""
-	var p *observed.Problem
-	var u usage
-	switch {
-	case errors.As(err, &p):
-		hint = p.Hint
-	case errors.As(err, &u):
-		hint = "run `reconcile --help`"
-	}
-	if format == "json" {
-		out := map[string]string{"error": err.Error()}
-		if hint != "" {
-			out["hint"] = hint
+	f := describe(err)
+	if p.format == "json" {
+		if err := p.json(f); err != nil {
+			fmt.Fprintln(p.stderr, "error: "+err.Error())
 		}
-		b, _ := json.Marshal(out) // two strings always marshal
-		fmt.Fprintln(stdout, string(b))
 		return exitError
 	}
-	fmt.Fprintln(stderr, "error: "+err.Error())
-	if hint != "" {
-		fmt.Fprintln(stderr, "  → "+hint)
+	fmt.Fprintln(p.stderr, "error: "+err.Error())
+	if f.Hint != "" {
+		fmt.Fprintln(p.stderr, "  → "+f.Hint)
 	}
 	return exitError
+}
+
+// json prints one value as JSON.
+func (p *program) json(v any) error {
+	e := json.NewEncoder(p.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
@@ -15,16 +17,19 @@ func (p *program) explain() *cobra.Command {
 		Use:   "explain TENANT",
 		Short: "Say why a tenant is as it is, and what happens next",
 		Long: `explain says in sentences what is wanted of a tenant, what is seen, what was
-decided and why, which way back there is, and what happens when. -o json prints
-all that is known.`,
-		Example: "  reconcile explain acme",
-		Args:    exactly(1, "one tenant"),
+decided and why, which way back there is, and what happens when; then how each
+instance is, with the last output of those that are not well. -o json prints all
+that is known.`,
+		Example: `  reconcile explain acme
+  reconcile explain acme -o json | jq .record.withheld`,
+		Args:              exactly(1, "one tenant"),
+		ValidArgsFunction: p.completeTenant,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := p.settings(cmd)
 			if err != nil {
 				return err
 			}
-			t, done, err := p.ask(cmd.Context(), set)
+			t, notes, done, err := p.ask(cmd.Context(), set)
 			if err != nil {
 				return err
 			}
@@ -36,29 +41,52 @@ all that is known.`,
 			if set.Output == "json" {
 				return p.json(e)
 			}
+			writeNotes(p.stderr, notes)
 			writeExplanation(p.stdout, e)
 			return nil
 		},
 	}
 }
 
+// writeExplanation tells the sentences of the core, then what is seen.
 func writeExplanation(w io.Writer, e agent.Explanation) {
-	fmt.Fprintln(w, e.Report.Tenant, e.Report.State, e.Report.Why, e.Report.Next)
+	for _, s := range reconcile.Explain(e.Report, e.Record) {
+		fmt.Fprintln(w, s)
+	}
+	for _, a := range e.Doing {
+		fmt.Fprintf(w, "Doing now: %s %s, because %s.\n", a.Verb, shortDigests(agent.Target(a)), a.Why)
+	}
+	if q := e.Report.Question; q != nil {
+		fmt.Fprintf(w, "Answer it in git, with a document in the plan repository:\n\n"+
+			"  apiVersion: reconcile/v1\n  kind: Decision\n  metadata: {name: %s}\n  spec: {question: %s, answer: %s}\n\n",
+			e.Report.Tenant+"-answer", q.ID, strings.Join(sortedNames(q.Answers), " | "))
+	}
+	if len(e.Facts.Instances) > 0 {
+		fmt.Fprintln(w, "\nInstances:")
+	}
+	var t table
 	for i := range e.Facts.Instances {
 		in := &e.Facts.Instances[i]
-		text := string(in.Phase)
-		if in.Health.Last != "" {
-			text += ", " + in.Health.Last
-		}
-		fmt.Fprintf(w, "  %s/%s: %s\n", in.Slot, in.Service, text)
+		t = append(t, []string{"  " + in.Key.String(), string(in.Phase), healthText(in), shortDigests(in.Image)})
 	}
+	t.write(w, 0)
 	for _, name := range sortedNames(e.Log) {
-		fmt.Fprintf(w, "last output of %s:\n", name)
+		fmt.Fprintf(w, "\nLast output of %s:\n", name)
 		for line := range strings.Lines(e.Log[name]) {
 			fmt.Fprintf(w, "  | %s\n", strings.TrimRight(line, "\n"))
 		}
 	}
-	for _, a := range e.Doing {
-		fmt.Fprintf(w, "doing now: %s %s, because %s\n", a.Verb, agent.Target(a), a.Why)
+}
+
+// healthText is what probes say of an instance.
+func healthText(in *observed.Instance) string {
+	switch {
+	case in.Phase != observed.Running || in.Job:
+		return "-"
+	case in.Health.Err != nil:
+		return in.Health.Err.Error()
+	case in.Health.Last != "":
+		return string(in.Health.Verdict) + ": " + in.Health.Last
 	}
+	return string(in.Health.Verdict)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -31,42 +30,8 @@ type revision struct {
 	Behind error
 }
 
-// refusedPlan is a plan, or a configuration, that does not hold.
-type refusedPlan struct {
-	what     string
-	commit   source.Commit
-	problems []plans.Problem
-	authors  map[string]source.Commit // last to touch a file, by its name
-}
-
-func (r refusedPlan) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s is refused, %d problem(s):", r.what, len(r.problems))
-	for _, p := range r.problems {
-		b.WriteString("\n" + line(p))
-		if who, ok := r.authors[p.Pos.File]; ok {
-			fmt.Fprintf(&b, "\n    last changed by %s <%s> in %s", who.Author, who.Email, who.Short())
-		}
-	}
-	return b.String()
-}
-
-// line is a problem as a person reads it: place, text, and what to do.
-func line(p plans.Problem) string {
-	var b strings.Builder
-	b.WriteString("  " + p.Pos.File)
-	if p.Pos.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", p.Pos.Line, p.Pos.Column)
-	}
-	b.WriteString(": " + p.Text)
-	if p.Hint != "" {
-		b.WriteString("\n    → " + p.Hint)
-	}
-	return b.String()
-}
-
-// newFeed opens the clone, or checks the working tree.
-func newFeed(s settings) (*feed, error) {
+// newFeed opens the clone in dir, or checks the working tree.
+func newFeed(s settings, dir string) (*feed, error) {
 	f := &feed{set: s, cache: &schema.Cache{}}
 	if s.Plans != "" {
 		st, err := os.Stat(s.Plans)
@@ -80,7 +45,7 @@ func newFeed(s settings) (*feed, error) {
 	}
 	var err error
 	f.src, err = source.Open(source.Config{
-		URL: s.Repo.URL, Branch: s.Repo.Branch, Path: s.Repo.Path, Dir: s.under("repo.git"), AllowRewind: s.Repo.AllowRewind,
+		URL: s.Repo.URL, Branch: s.Repo.Branch, Path: s.Repo.Path, Dir: dir, AllowRewind: s.Repo.AllowRewind,
 		Auth: source.Auth{
 			SSHKey: s.Repo.Auth.SSHKey, KnownHosts: s.Repo.Auth.KnownHosts,
 			SSHKeyPass: s.Repo.Auth.SSHKeyPassFile, CAFile: s.Repo.Auth.CAFile,
@@ -89,6 +54,12 @@ func newFeed(s settings) (*feed, error) {
 	})
 	return f, err
 }
+
+// openFeed opens the clone that the state directory keeps.
+func openFeed(s settings) (*feed, error) { return newFeed(s, s.place("", cloneDir)) }
+
+// cloneDir is the clone's name in the state directory.
+const cloneDir = "repo.git"
 
 // Newest returns the newest plan that may be acted on. accepted is the commit
 // the journal knows as accepted. Where the remote cannot be asked, or the newest
@@ -126,6 +97,31 @@ func (f *feed) fetch(ctx context.Context, accepted string) (revision, error) {
 		return revision{}, err
 	}
 	return f.at(commit.Hash)
+}
+
+// Tip returns the newest plan, whatever was accepted before. It is an error where
+// the remote is down or the plan does not hold.
+func (f *feed) Tip(ctx context.Context) (revision, error) {
+	if f.src == nil {
+		plan, err := f.tree()
+		return revision{Plan: plan}, err
+	}
+	commit, err := f.src.Fetch(ctx)
+	if err != nil {
+		return revision{}, err
+	}
+	return f.at(commit.Hash)
+}
+
+// inForce is the plan last accepted, without asking the remote; where none was
+// accepted yet, the newest.
+func (f *feed) inForce(ctx context.Context) (revision, error) {
+	if f.src != nil {
+		if hash := f.src.Accepted(); hash != "" {
+			return f.at(hash)
+		}
+	}
+	return f.Tip(ctx)
 }
 
 // at resolves the plan of one commit.
@@ -201,48 +197,6 @@ func (f *feed) options(fsys fs.FS, commit string) plans.Options {
 		Node: f.set.Node, Commit: commit,
 		File: func(path string) ([]byte, error) { return fs.ReadFile(fsys, path) },
 	}
-}
-
-// explain says of each field of a tenant where it comes from.
-func (f *feed) explain(ctx context.Context, tenant string) ([]plans.Field, error) {
-	var (
-		fsys   fs.FS
-		hash   func(string) string
-		commit string
-	)
-	if f.src == nil {
-		root, err := os.OpenRoot(f.set.Plans)
-		if err != nil {
-			return nil, fmt.Errorf("read plans: %w", err)
-		}
-		defer root.Close()
-		fsys = root.FS()
-	} else {
-		if commit = f.src.Accepted(); commit == "" {
-			c, err := f.src.Fetch(ctx)
-			if err != nil {
-				return nil, err
-			}
-			commit = c.Hash
-		}
-		tree, err := f.src.Tree(commit)
-		if err != nil {
-			return nil, err
-		}
-		fsys, hash = tree, tree.Hash
-	}
-	docs, problems, err := f.documents(fsys, hash)
-	if err != nil {
-		return nil, fmt.Errorf("read plan: %w", err)
-	}
-	var fields []plans.Field
-	if len(problems) == 0 {
-		fields, problems = plans.Explain(docs, tenant, f.options(fsys, commit))
-	}
-	if len(problems) > 0 {
-		return nil, refusedPlan{what: "tenant " + tenant, problems: problems}
-	}
-	return fields, nil
 }
 
 // name is what is read, for a person.

@@ -30,9 +30,12 @@ as SIGHUP does. A webhook may call it: many nudges make one look.`,
 			if err := c.Nudge(cmd.Context()); err != nil {
 				return err
 			}
-			if set.Output != "json" {
-				fmt.Fprintln(p.stdout, "nudged")
+			if set.Output == "json" {
+				return p.json(struct {
+					Nudged bool `json:"nudged"`
+				}{true})
 			}
+			fmt.Fprintln(p.stdout, "the daemon looks at the repository and the host now")
 			return nil
 		},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -25,16 +24,16 @@ func (p *program) pass(ctx context.Context, set settings) error {
 	}
 	view := newPassView(p.stdout, p.stderr, set.Output)
 	defer view.Close()
-	feed, err := newFeed(set)
+	feed, err := newFeed(set, set.at(cloneDir))
 	if err != nil {
-		return err
+		return denied("open state", set.State, err)
 	}
 	view.Say("reading " + feed.name())
 	rev, err := feed.Newest(ctx, "")
 	if err != nil {
 		return err
 	}
-	h, err := openHost(ctx, set, rev.Plan, hostOptions{Serve: true, Log: p.logger(set), Progress: view.Progress})
+	h, err := openHost(ctx, set, rev.Plan, hostOptions{Log: p.logger(), Progress: view.Progress})
 	if err != nil {
 		return err
 	}
@@ -44,7 +43,7 @@ func (p *program) pass(ctx context.Context, set settings) error {
 	if err != nil {
 		return err
 	}
-	if err := p.accept(feed, h, a, rev); err != nil {
+	if err := accept(feed, h, a, rev); err != nil {
 		return err
 	}
 	if rev.Commit.Hash != "" {
@@ -53,6 +52,7 @@ func (p *program) pass(ctx context.Context, set settings) error {
 	if rev.Behind != nil {
 		view.Warn("the accepted plan stays in force: " + rev.Behind.Error())
 	}
+	p.passing = "what was under way is looked at again by the next pass"
 	out, err := a.Pass(ctx)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (p *program) passDone(view *passView, set settings, res passResult, behind 
 
 // accept hands a plan to the agent and remembers its commit in both places. The
 // journal has the last word on what was accepted before.
-func (p *program) accept(f *feed, h *host, a *agent.Agent, rev revision) error {
+func accept(f *feed, h *host, a *agent.Agent, rev revision) error {
 	if rev.Behind != nil {
 		h.setPlan(rev.Plan)
 		a.SetPlan(rev.Plan)
@@ -129,6 +129,7 @@ func (p *program) passByDaemon(ctx context.Context, set settings, c *agent.Clien
 			"commit the plans there; or see what they would do with --dry-run")
 	}
 	view.Say("a daemon runs here: it makes the pass")
+	p.passing = "the daemon goes on with it"
 	out, err := c.Pass(ctx, view.Line)
 	if err != nil {
 		return err
@@ -144,17 +145,4 @@ func (p *program) passByDaemon(ctx context.Context, set settings, c *agent.Clien
 		return p.passDone(view, set, res, st.Source.Problem)
 	}
 	return p.passDone(view, set, res, nil)
-}
-
-// logger writes what the agent does to stderr where the user asks for it.
-func (p *program) logger(settings) *slog.Logger {
-	level := p.env("RECONCILE_LOG")
-	if level == "" {
-		return nil
-	}
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo
-	}
-	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: l}))
 }

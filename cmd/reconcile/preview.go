@@ -2,30 +2,46 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
-// preview is the dry-run: what a pass would do with the plan given.
+// previewResult is what a dry-run came to, as JSON.
+type previewResult struct {
+	agent.Preview
+	// Notes say what a person must know to read it.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// preview is the dry-run: what a pass would do with the newest plan.
 func (p *program) preview(ctx context.Context, set settings) error {
-	feed, err := newFeed(set)
+	set, clean, err := set.scratched()
 	if err != nil {
 		return err
 	}
-	rev, err := feed.Newest(ctx, "")
+	defer clean()
+	c, daemon := dial(ctx, set)
+	if daemon {
+		defer c.Close()
+		if set, err = likeDaemon(ctx, set, c); err != nil {
+			return err
+		}
+	}
+	rev, err := p.tip(ctx, set)
 	if err != nil {
 		return err
 	}
-	if rev.Behind != nil {
-		// A dry-run is about the newest commit: that it would be refused, or
-		// cannot be read, is its answer.
-		return rev.Behind
+	var out previewResult
+	if daemon {
+		defer p.patience("the daemon looks at the host")()
+		out.Preview, err = c.DryRun(ctx, rev.Plan)
+	} else {
+		out, err = p.rehearse(ctx, set, rev.Plan)
 	}
-	out, err := p.rehearse(ctx, set, rev.Plan)
 	if err != nil {
 		return err
 	}
@@ -34,7 +50,7 @@ func (p *program) preview(ctx context.Context, set settings) error {
 			return err
 		}
 	} else {
-		writePreview(p.stdout, out)
+		writePreview(p.stdout, out, width(p.stdout))
 	}
 	switch {
 	case len(out.Blocked) > 0:
@@ -45,66 +61,46 @@ func (p *program) preview(ctx context.Context, set settings) error {
 	return nil
 }
 
-// rehearse asks the daemon what it would do with the plan, or looks itself.
-func (p *program) rehearse(ctx context.Context, set settings, plan *plans.Plan) (agent.Preview, error) {
-	if c, ok := dial(ctx, set); ok {
-		defer c.Close()
-		return c.DryRun(ctx, plan)
-	}
-	h, err := openHost(ctx, set, plan, hostOptions{Log: p.logger(set)})
+// tip reads the newest plan into the temporary folder: the state directory's own
+// clone belongs to whoever makes passes.
+func (p *program) tip(ctx context.Context, set settings) (revision, error) {
+	f, err := newFeed(set, set.inScratch(cloneDir))
 	if err != nil {
-		return agent.Preview{}, err
+		return revision{}, err
 	}
-	defer h.Close()
+	defer p.patience("reading " + f.name())()
+	return f.Tip(ctx)
+}
+
+// likeDaemon takes the node from the daemon: a plan resolved for another one
+// would have all that runs here removed.
+func likeDaemon(ctx context.Context, set settings, c *agent.Client) (settings, error) {
+	st, err := c.Status(ctx)
+	if err != nil {
+		return set, err
+	}
+	if set.nodeSet && set.Node != st.Node {
+		return set, observed.Wrap("ask daemon", set.State, observed.Refused,
+			fmt.Errorf("it looks after node %s, not %s", st.Node, set.Node), "give --node "+st.Node+", or the --state of the other node")
+	}
+	set.Node = st.Node
+	return set, nil
+}
+
+// rehearse looks at the host and plays the pass in memory.
+func (p *program) rehearse(ctx context.Context, set settings, plan *plans.Plan) (out previewResult, err error) {
+	h, err := lookHost(set, plan, p.logger())
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
 	a, err := agent.New(h.config)
 	if err != nil {
-		return agent.Preview{}, err
+		return out, err
 	}
 	a.SetPlan(plan)
-	return a.DryRun(ctx, nil)
-}
-
-func writePreview(w io.Writer, v agent.Preview) {
-	for _, u := range v.Unseen {
-		fmt.Fprintf(w, "cannot be seen, so what follows is a guess: %s\n", u)
-		if u.Hint != "" {
-			fmt.Fprintf(w, "  → %s\n", u.Hint)
-		}
-	}
-	if len(v.Changes) == 0 && len(v.Blocked) == 0 {
-		fmt.Fprintln(w, "No changes. What runs is what the plan says.")
-		return
-	}
-	for _, c := range v.Changes {
-		fmt.Fprintf(w, "%s %s  %s\n", glyph(c.Op), c.Tenant, c.Why)
-		for _, a := range c.Actions {
-			fmt.Fprintf(w, "    %-10s %-40s %s\n", a.Op, a.Target, a.Why)
-		}
-		if c.GivesUp != "" {
-			fmt.Fprintf(w, "    gives up the way back to %s\n", c.GivesUp)
-		}
-		if c.Kept != "" {
-			fmt.Fprintf(w, "    the way back is %s, kept until %s\n", c.Kept, c.Until.Local().Format("2006-01-02 15:04"))
-		}
-	}
-	for _, port := range v.Ports {
-		fmt.Fprintf(w, "port %d for %s %s\n", port.Port, port.Key, port.Name)
-	}
-	for _, r := range v.Blocked {
-		fmt.Fprintf(w, "blocked  %s: %s\n", r.Tenant, r.Why)
-	}
-	fmt.Fprintf(w, "\n%d tenant(s) change, %d unchanged, %d blocked; at least %s of waiting\n",
-		len(v.Changes), v.Summary["unchanged"], len(v.Blocked), v.Takes.Round(time.Second))
-}
-
-// glyphs of the words of change, as in diffs.
-var glyphs = map[string]string{
-	"add": "+", "replace": "±", "recreate": "∓", "update": "~", "flip": "⇄", "back": "←", "delete": "-", "keep": " ", "hold": "=",
-}
-
-func glyph(op string) string {
-	if g, ok := glyphs[op]; ok {
-		return g
-	}
-	return op
+	defer p.patience("looking at the host")()
+	out.Preview, err = a.DryRun(ctx, nil)
+	out.Notes = h.notes
+	return out, err
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,8 @@ slot overrides are merged: its value, the place it comes from, and its effect.
   policy   read when it is next needed; changing it does nothing by itself`,
 		Example: `  reconcile render acme --plans .
   reconcile render acme -o json`,
-		Args: exactly(1, "one tenant"),
+		Args:              exactly(1, "one tenant"),
+		ValidArgsFunction: p.completeTenant,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := p.settings(cmd)
 			if err != nil {
@@ -42,10 +44,16 @@ type rendered struct {
 }
 
 func (p *program) renderTenant(ctx context.Context, set settings, name string) error {
-	f, err := newFeed(set)
+	set, done, err := set.scratched()
 	if err != nil {
 		return err
 	}
+	defer done()
+	f, err := openFeed(set)
+	if err != nil {
+		return err
+	}
+	defer p.patience("reading " + f.name())()
 	fields, err := f.explain(ctx, name)
 	if err != nil {
 		return err
@@ -60,8 +68,7 @@ func (p *program) renderTenant(ctx context.Context, set settings, name string) e
 			Fields []rendered `json:"fields"`
 		}{name, out})
 	}
-	t := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "FIELD\tVALUE\tEFFECT\tFROM")
+	t := table{{"FIELD", "VALUE", "EFFECT", "FROM"}}
 	for _, r := range out {
 		value, err := json.Marshal(r.Value)
 		if err != nil {
@@ -71,7 +78,50 @@ func (p *program) renderTenant(ctx context.Context, set settings, name string) e
 		if r.From.File != "" {
 			from += fmt.Sprintf(" %s:%d:%d", r.From.File, r.From.Line, r.From.Column)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", schema.DisplayPath(r.Path), value, orDash(r.Effect), from)
+		t = append(t, []string{schema.DisplayPath(r.Path), string(value), orDash(r.Effect), from})
 	}
-	return t.Flush()
+	t.write(p.stdout, 0)
+	return nil
+}
+
+// explain says of each field of a tenant where it comes from.
+func (f *feed) explain(ctx context.Context, tenant string) ([]plans.Field, error) {
+	var (
+		fsys   fs.FS
+		hash   func(string) string
+		commit string
+	)
+	if f.src == nil {
+		root, err := os.OpenRoot(f.set.Plans)
+		if err != nil {
+			return nil, fmt.Errorf("read plans: %w", err)
+		}
+		defer root.Close()
+		fsys = root.FS()
+	} else {
+		if commit = f.src.Accepted(); commit == "" {
+			c, err := f.src.Fetch(ctx)
+			if err != nil {
+				return nil, err
+			}
+			commit = c.Hash
+		}
+		tree, err := f.src.Tree(commit)
+		if err != nil {
+			return nil, err
+		}
+		fsys, hash = tree, tree.Hash
+	}
+	docs, problems, err := f.documents(fsys, hash)
+	if err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	var fields []plans.Field
+	if len(problems) == 0 {
+		fields, problems = plans.Explain(docs, tenant, f.options(fsys, commit))
+	}
+	if len(problems) > 0 {
+		return nil, refusedPlan{what: "tenant " + tenant, problems: problems}
+	}
+	return fields, nil
 }

@@ -4,14 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,46 +41,35 @@ started goes on running. With listen set it serves /healthz, /metrics and
 	}
 }
 
-// follower brings new plans to a running agent.
-type follower struct {
-	p    *program
-	set  settings
-	feed *feed
-	host *host
-	log  *slog.Logger
-
-	mu    sync.Mutex // one read of the repository at a time; guards what follows
-	agent *agent.Agent
-	last  revision
-	down  time.Time // since when the newest plan cannot be had
-}
-
 func (p *program) daemon(ctx context.Context, set settings) error {
 	if c, ok := dial(ctx, set); ok {
 		c.Close()
 		return observed.Wrap("start daemon", set.State, observed.Refused, errors.New("a daemon runs on this state directory already"), "`reconcile status` asks it")
 	}
 	log := p.daemonLogger()
-	feed, err := newFeed(set)
+	feed, err := newFeed(set, set.at(cloneDir))
 	if err != nil {
-		return err
+		return denied("open state", set.State, err)
 	}
 	rev, err := firstPlan(ctx, feed, set, log)
 	if err != nil {
 		return err
 	}
-	h, err := openHost(ctx, set, rev.Plan, hostOptions{Serve: true, Socket: set.under(agent.SocketName), Log: log})
+	h, err := openHost(ctx, set, rev.Plan, hostOptions{Socket: set.at(agent.SocketName), Log: log})
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	f := &follower{p: p, set: set, feed: feed, host: h, log: log}
+	f := &follower{set: set, feed: feed, host: h, log: log}
 	h.config.Fetch = f.Fetch
 	if f.agent, err = agent.New(h.config); err != nil {
 		return err
 	}
 	if err := f.take(rev); err != nil {
 		return err
+	}
+	if err := notify("READY=1\nSTATUS=commit " + rev.Commit.Short()); err != nil {
+		log.Warn("service manager not told", "err", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.agent.Run(ctx) })
@@ -96,112 +79,6 @@ func (p *program) daemon(ctx context.Context, set settings) error {
 		g.Go(func() error { return serve(ctx, set.Listen, f.agent.Public()) })
 	}
 	return g.Wait()
-}
-
-// firstPlan waits for a plan where there is none yet: a daemon that starts with
-// its host must not give up because the repository is not reachable yet.
-func firstPlan(ctx context.Context, f *feed, set settings, log *slog.Logger) (revision, error) {
-	for {
-		rev, err := f.Newest(ctx, "")
-		if err == nil || observed.ClassOf(err) != observed.Environment {
-			return rev, err
-		}
-		log.Error("no plan yet", "err", err, "again", set.Repo.Interval.Std())
-		select {
-		case <-ctx.Done():
-			return rev, context.Cause(ctx)
-		case <-time.After(set.Repo.Interval.Std()):
-		}
-	}
-}
-
-// Fetch reads the repository now and hands a new plan to the agent.
-func (f *follower) Fetch(ctx context.Context) error {
-	f.mu.Lock()
-	rev, err := f.feed.Newest(ctx, f.last.Commit.Hash)
-	f.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if err := f.take(rev); err != nil {
-		return err
-	}
-	return rev.Behind
-}
-
-func (f *follower) take(rev revision) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if rev.Behind != nil {
-		if f.down.IsZero() {
-			f.down = time.Now()
-		}
-		if f.last.Behind == nil || f.last.Behind.Error() != rev.Behind.Error() {
-			f.log.Error("the accepted plan stays in force", "commit", rev.Commit.Short(), "err", rev.Behind)
-		}
-		f.agent.SetSourceProblem(f.down, sourceProblem(rev.Behind))
-		if f.last.Plan == nil {
-			f.host.setPlan(rev.Plan)
-			f.agent.SetPlan(rev.Plan)
-		}
-		if f.last.Plan != nil {
-			rev.Plan, rev.Commit = f.last.Plan, f.last.Commit
-		}
-		f.last = rev
-		return nil
-	}
-	if !f.down.IsZero() {
-		f.log.Info("the newest plan is in force again", "commit", rev.Commit.Short(), "after", stale(f.down, time.Now()))
-	}
-	f.down = time.Time{}
-	f.agent.SetSourceProblem(time.Time{}, nil)
-	if f.last.Plan != nil && rev.Commit.Hash != "" && rev.Commit.Hash == f.last.Commit.Hash {
-		f.last = rev
-		return nil
-	}
-	if rev.Commit.Hash != "" {
-		f.log.Info("plan accepted", "commit", rev.Commit.Short(), "author", rev.Commit.Author, "subject", rev.Commit.Subject, "tenants", len(rev.Plan.Tenants))
-	}
-	f.last = rev
-	return f.p.accept(f.feed, f.host, f.agent, rev)
-}
-
-// poll looks at the repository at its interval, on SIGHUP at once.
-func (f *follower) poll(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		// Up to a tenth more, so that a fleet does not ask all at once.
-		every := f.set.Repo.Interval.Std()
-		wait := time.NewTimer(every + time.Duration(rand.Float64()*float64(every)/10))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return context.Cause(ctx)
-		case <-hup:
-			f.agent.Refresh()
-		case <-wait.C:
-		}
-		wait.Stop()
-		if err := f.Fetch(ctx); err != nil && ctx.Err() == nil && observed.ClassOf(err) != observed.Environment {
-			var bad refusedPlan
-			if !errors.As(err, &bad) {
-				f.log.Error("read repository", "err", err)
-			}
-		}
-	}
-}
-
-// daemonLogger writes to stderr, which is the service manager's to keep.
-func (p *program) daemonLogger() *slog.Logger {
-	level := slog.LevelInfo
-	if s := p.env("RECONCILE_LOG"); s != "" {
-		if err := level.UnmarshalText([]byte(s)); err != nil {
-			level = slog.LevelInfo
-		}
-	}
-	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level}))
 }
 
 // serve answers HTTP on addr until ctx ends.

@@ -21,7 +21,7 @@ editors and other checkers. Kinds: ` + strings.Join(schema.Kinds(), ", ") + `.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			b, err := schema.JSON(args[0])
 			if err != nil {
-				return usage{err}
+				return usage{error: err}
 			}
 			_, err = fmt.Fprintln(p.stdout, strings.TrimSpace(string(b)))
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/schema"
 )
 
@@ -24,7 +25,9 @@ type settings struct {
 	Output string // "", text, or json
 
 	// What the configuration names, before defaults are filled in.
-	dockerSet, processSet bool
+	dockerSet, processSet, nodeSet bool
+	// scratch is the temporary folder of a verb that only looks; see scratched.
+	scratch string
 }
 
 // setting is one flag with its variable and its place in the configuration.
@@ -101,7 +104,7 @@ func load(flags *pflag.FlagSet, env func(string) string) (settings, error) {
 		}
 		s.HostConfig = config
 	case asked || !errors.Is(err, fs.ErrNotExist):
-		return s, fmt.Errorf("read configuration: %w", err)
+		return s, observed.Wrap("read configuration", file, observed.Refused, errors.Unwrap(err), "`reconcile schema Config` says what may be in it")
 	}
 	for _, k := range known {
 		v := env(k.env)
@@ -113,11 +116,14 @@ func load(flags *pflag.FlagSet, env func(string) string) (settings, error) {
 			continue
 		}
 		if err := k.put(&s, v); err != nil {
-			return s, usage{fmt.Errorf("%s: %w", from, err)}
+			return s, usage{error: fmt.Errorf("%s: %w", from, err)}
 		}
 	}
-	if s.Plans != "" && flags.Changed("repo") {
-		return s, usage{errors.New("--plans and --repo exclude each other")}
+	switch {
+	case flags.Changed("plans") && flags.Changed("repo"):
+		return s, usage{error: errors.New("--plans and --repo exclude each other")}
+	case flags.Changed("repo"):
+		s.Plans = "" // a flag wins over RECONCILE_PLANS
 	}
 	return s, s.fill()
 }
@@ -126,8 +132,12 @@ func load(flags *pflag.FlagSet, env func(string) string) (settings, error) {
 func (s *settings) fill() error {
 	s.dockerSet = s.Drivers.Docker != schema.DockerConfig{}
 	s.processSet = s.Drivers.Process != schema.ProcessConfig{}
+	s.nodeSet = s.Node != ""
 	s.HostConfig = s.HostConfig.Defaults()
 	var err error
+	if _, _, err := s.PortRange(); err != nil {
+		return usage{error: err}
+	}
 	if s.State, err = filepath.Abs(s.State); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
@@ -137,9 +147,4 @@ func (s *settings) fill() error {
 		}
 	}
 	return nil
-}
-
-// under is a path in the state directory.
-func (s settings) under(name ...string) string {
-	return filepath.Join(append([]string{s.State}, name...)...)
 }

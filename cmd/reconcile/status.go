@@ -1,14 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
@@ -28,12 +27,8 @@ at the host itself otherwise. It changes nothing.`,
 		Example: `  reconcile status
   reconcile status acme -w
   reconcile status -o json | jq '.tenants[] | select(.state != "converged")'`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage{errors.New("give at most one tenant")}
-			}
-			return nil
-		},
+		Args:              atMostOne("tenant"),
+		ValidArgsFunction: p.completeTenant,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := p.settings(cmd)
 			if err != nil {
@@ -46,38 +41,25 @@ at the host itself otherwise. It changes nothing.`,
 			if err != nil {
 				return err
 			}
-			return p.showStatus(set, s)
+			if err := p.showStatus(set, s); err != nil {
+				return err
+			}
+			return s.exit()
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again as it changes, until interrupted")
 	return cmd
 }
 
-func (p *program) statusOnce(ctx context.Context, set settings, tenant []string) (agent.Status, error) {
-	t, done, err := p.ask(ctx, set)
-	if err != nil {
-		return agent.Status{}, err
-	}
-	defer done()
-	s, err := t.Status(ctx, tenant...)
-	if err != nil {
-		return s, err
-	}
-	if len(tenant) > 0 && len(s.Tenants) == 0 {
-		return s, noTenant(tenant[0])
-	}
-	return s, nil
+// statusResult is the node at a glance, as JSON.
+type statusResult struct {
+	agent.Status
+	// Notes say what a person must know to read it.
+	Notes []string `json:"notes,omitempty"`
 }
 
-// showStatus prints it; a blocked tenant is told by the exit code too.
-func (p *program) showStatus(set settings, s agent.Status) error {
-	if set.Output == "json" {
-		if err := p.json(s); err != nil {
-			return err
-		}
-	} else {
-		writeStatus(p.stdout, s)
-	}
+// exit tells of a blocked tenant by the exit code.
+func (s statusResult) exit() error {
 	for _, t := range s.Tenants {
 		if t.State == reconcile.HeldBack || t.Question != nil {
 			return status(exitBlocked)
@@ -86,34 +68,66 @@ func (p *program) showStatus(set settings, s agent.Status) error {
 	return nil
 }
 
-func (p *program) watch(ctx context.Context, set settings, tenant []string) error {
-	terminal := false
-	if f, ok := p.stdout.(*os.File); ok {
-		terminal = term.IsTerminal(int(f.Fd()))
+// key is what has to differ for a picture to be worth another line.
+func (s statusResult) key() string {
+	var b strings.Builder
+	for _, t := range s.Tenants {
+		fmt.Fprintln(&b, t.Name, t.State, t.Reason, t.Phase, t.ActiveSlot, t.Generation, services(t.Services), t.Why)
 	}
+	return b.String()
+}
+
+func (p *program) statusOnce(ctx context.Context, set settings, tenant []string) (s statusResult, err error) {
+	t, notes, done, err := p.ask(ctx, set)
+	if err != nil {
+		return s, err
+	}
+	defer done()
+	s.Notes = notes
+	if s.Status, err = t.Status(ctx, tenant...); err != nil {
+		return s, err
+	}
+	if len(tenant) > 0 && len(s.Tenants) == 0 {
+		return s, noTenant(tenant[0])
+	}
+	return s, nil
+}
+
+func (p *program) showStatus(set settings, s statusResult) error {
+	if set.Output == "json" {
+		return p.json(s)
+	}
+	writeStatus(p.stdout, s, width(p.stdout))
+	return nil
+}
+
+// watch shows the status again as it changes: on a terminal in place, piped only
+// when a tenant moved.
+func (p *program) watch(ctx context.Context, set settings, tenant []string) error {
+	columns := width(p.stdout)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	last := ""
-	for {
+	for last := ""; ; {
 		s, err := p.statusOnce(ctx, set, tenant)
-		if err != nil {
-			return err
-		}
-		// Piped, a picture is printed when a tenant moved and not each second.
-		now := ""
-		for _, t := range s.Tenants {
-			now += fmt.Sprintln(t.Name, t.State, t.Reason, t.Phase, t.ActiveSlot, t.Generation, services(t.Services), t.Why)
-		}
 		switch {
-		case terminal && set.Output != "json":
-			fmt.Fprint(p.stdout, "\x1b[H\x1b[2J")
-			writeStatus(p.stdout, s)
-		case now != last:
-			if err := p.showStatus(set, s); err != nil && err != status(exitBlocked) {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return err
+		case columns > 0 && set.Output != "json":
+			// Drawn whole, then shown at once: nothing flickers.
+			var b bytes.Buffer
+			b.WriteString("\x1b[H\x1b[2J")
+			writeStatus(&b, s, columns)
+			if _, err := b.WriteTo(p.stdout); err != nil {
+				return err
+			}
+		case s.key() != last:
+			if err := p.showStatus(set, s); err != nil {
 				return err
 			}
 		}
-		last = now
+		last = s.key()
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

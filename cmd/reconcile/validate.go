@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -20,12 +19,7 @@ newest commit), checks every document, and names each problem with its place
 and what to do. It needs no host and changes nothing.`,
 		Example: `  reconcile validate .
   reconcile validate . -o json`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage{errors.New("give at most one folder")}
-			}
-			return nil
-		},
+		Args: atMostOne("folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := p.settings(cmd)
 			if err != nil {
@@ -53,14 +47,12 @@ type validation struct {
 }
 
 func (p *program) check(ctx context.Context, set settings) error {
-	f, err := newFeed(set)
+	set, clean, err := set.scratched()
 	if err != nil {
 		return err
 	}
-	rev, err := f.Newest(ctx, "")
-	if err == nil {
-		err = rev.Behind
-	}
+	defer clean()
+	rev, err := p.tip(ctx, set)
 	var bad refusedPlan
 	switch {
 	case errors.As(err, &bad) && set.Output == "json":
@@ -75,14 +67,6 @@ func (p *program) check(ctx context.Context, set settings) error {
 	if set.Output == "json" {
 		return p.json(v)
 	}
-	fmt.Fprintf(p.stdout, "valid: fleet %s, %d tenant(s)\n", v.Fleet, v.Tenants)
+	fmt.Fprintf(p.stdout, "valid: fleet %s, %s\n", v.Fleet, counted(v.Tenants, "tenant"))
 	return nil
-}
-
-// json prints one value as JSON.
-func (p *program) json(v any) error {
-	e := json.NewEncoder(p.stdout)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
+)
+
+// eventLine is one event in one line: when, who, what.
+func eventLine(e reconcile.Event) string {
+	return fmt.Sprintf("%s  %-12s %-18s %s", e.Time.Local().Format("15:04:05"), orDash(e.Tenant), e.Kind, e.Text)
+}
+
+// writeOutcome sums a pass up.
+func writeOutcome(w io.Writer, o agent.Outcome) {
+	for _, r := range o.Blocked {
+		fmt.Fprintf(w, "blocked  %s: %s\n", r.Tenant, r.Why)
+		writeQuestion(w, r.Question)
+		fmt.Fprintf(w, "         → reconcile explain %s\n", r.Tenant)
+	}
+	for _, r := range o.Waiting {
+		fmt.Fprintf(w, "waiting  %s: %s\n", r.Tenant, r.Why)
+	}
+	for _, d := range o.Due {
+		if d.What != "" {
+			fmt.Fprintf(w, "later    %s: %s\n", d.Tenant, d.What)
+		}
+	}
+	switch {
+	case len(o.Blocked) > 0 || len(o.Waiting) > 0:
+		fmt.Fprintf(w, "not done: %d blocked, %d waiting (%s in %s)\n", len(o.Blocked), len(o.Waiting), counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
+	case o.Actions == 0:
+		fmt.Fprintln(w, "No changes. Every tenant is where the plan wants it.")
+	default:
+		fmt.Fprintf(w, "done: every tenant is where the plan wants it (%s in %s)\n", counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
+	}
+}
+
+// writeQuestion shows what is asked, and what each answer would do.
+func writeQuestion(w io.Writer, q *reconcile.Question) {
+	if q == nil {
+		return
+	}
+	fmt.Fprintf(w, "         question %s: %s\n", q.ID, q.Text)
+	for _, a := range sortedNames(q.Answers) {
+		fmt.Fprintf(w, "           %s: %s\n", a, q.Answers[a])
+	}
+}
