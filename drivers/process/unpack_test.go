@@ -75,7 +75,13 @@ func fence(t testing.TB) (root string, untouched func() error) {
 		t.Fatal(err)
 	}
 	want := listing(t, outside)
-	return filepath.Join(top, "root"), func() error {
+	root = filepath.Join(top, "root")
+	t.Cleanup(func() { // what an image forbids its owner, the test's own cleaning cannot remove
+		if err := removeTree(root); err != nil {
+			t.Error(err)
+		}
+	})
+	return root, func() error {
 		if got := listing(t, outside); got != want {
 			return fmt.Errorf("outside was %s, is %s", want, got)
 		}

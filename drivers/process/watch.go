@@ -137,12 +137,10 @@ func (w *watcher) follow(ctx context.Context, key plans.Key) {
 func (w *watcher) listen(ctx context.Context, key plans.Key) {
 	c, err := w.r.dial(ctx, key)
 	if err == nil {
-		var one [1]byte
 		stop := context.AfterFunc(ctx, func() { c.Conn.Close() })
-		if _, err := c.Write([]byte(`{"ask":"` + askWatch + `"}` + "\n")); err == nil {
-			for err == nil {
-				_, err = c.Read(one[:])
-			}
+		_, err = c.Write([]byte(`{"ask":"` + askWatch + `"}` + "\n"))
+		for err == nil {
+			_, err = c.Read(make([]byte, 1))
 		}
 		stop()
 		// Its processes are gone when the kernel says so, a moment later.
