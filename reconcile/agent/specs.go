@@ -33,6 +33,13 @@ func (s *specs) load() error {
 	})
 }
 
+// remember counts what a tenant's last report named before a restart.
+func (s *specs) remember(named []string) {
+	for _, d := range named {
+		s.named[d]++
+	}
+}
+
 // of sets the tenant whose plan is asked first.
 func (s *specs) of(m *member) { s.at = m }
 

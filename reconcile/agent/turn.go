@@ -19,6 +19,7 @@ const (
 	metaClock  = "clock"  // now of the last turn
 	metaPorts  = "ports"  // the ledger of host ports
 	metaCommit = "commit" // last accepted commit
+	metaNamed  = "named/" // and a tenant: what its last report kept on the host
 	metaPrune  = "prune"  // images or tenants went, and what they left is not removed yet
 	metaAdopt  = "adopt"  // the journal was empty beside owned objects, and nobody said adopt
 )
@@ -112,7 +113,9 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 	if err := e.remember(m, rec, t); err != nil {
 		return err
 	}
-	e.retell(m, decision.Report)
+	if err := e.retell(m, decision.Report, &t.Tx); err != nil {
+		return err
+	}
 	t.Tx.Events = append(t.Tx.Events, decision.Events...)
 	if len(decision.Actions) > 0 {
 		m.flight = decision.Actions
@@ -170,28 +173,42 @@ func (e *Engine) remember(m *member, rec reconcile.Record, t *turn) error {
 }
 
 // retell takes in a report, and tells the rollout.
-func (e *Engine) retell(m *member, r reconcile.Report) {
+func (e *Engine) retell(m *member, r reconcile.Report, tx *journal.Tx) error {
 	if reflect.DeepEqual(&m.report, &r) {
-		return
+		return nil
 	}
-	if slices.ContainsFunc(m.report.Images, func(i string) bool { return !slices.Contains(r.Images, i) }) {
-		e.leaves()
+	was, is := named{m.report.Specs, m.report.Images}, named{r.Specs, r.Images}
+	if !reflect.DeepEqual(was, is) {
+		if err := tx.Put(journal.Meta, metaNamed+m.name, is); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(was.Images, func(i string) bool { return !slices.Contains(is.Images, i) }) {
+		if err := e.leaves(tx); err != nil {
+			return err
+		}
 	}
 	m.report = r
 	e.moved[m.name] = true
 	e.rollout.heard(m)
 	e.weigh(m)
+	return nil
+}
+
+// named is what the last report of a tenant kept on the host. It is written
+// down with the record, so that after a crash what is named no more is missed.
+type named struct {
+	Specs  []string `json:"specs,omitempty"`
+	Images []string `json:"images,omitempty"`
 }
 
 // leaves notes that something on the host is of no use any more.
-func (e *Engine) leaves() {
+func (e *Engine) leaves(tx *journal.Tx) error {
 	if e.prunes {
-		return
+		return nil
 	}
 	e.prunes = true
-	if err := e.pending.Put(journal.Meta, metaPrune, true); err != nil {
-		e.log.Error("prune not written down", "err", err)
-	}
+	return tx.Put(journal.Meta, metaPrune, true)
 }
 
 // Prunes returns what must stay if the host is to be pruned now: once nothing
@@ -307,8 +324,11 @@ func (e *Engine) forget(m *member) {
 	// What it names was stored before, so nothing has to be found.
 	_ = e.specs.name(&e.pending, m.report.Specs, nil)
 	e.pending.Delete(journal.Tenants, m.name)
+	e.pending.Delete(journal.Meta, metaNamed+m.name)
 	e.ports.release(m.name, m.rec.Clock)
-	e.leaves()
+	if err := e.leaves(&e.pending); err != nil {
+		e.log.Error("prune not written down", "err", err)
+	}
 	for _, in := range m.facts.Instances {
 		e.probes.forget(in.ID)
 	}
@@ -367,6 +387,16 @@ func (e *Engine) Load(store journal.Store, now time.Time, maxGap time.Duration) 
 		}
 		if late := now.Sub(m.rec.Clock) - maxGap; late > 0 {
 			m.rec.Clock = m.rec.Clock.Add(late)
+		}
+		if raw, err := store.Get(journal.Meta, metaNamed+name); err != nil {
+			return err
+		} else if raw != nil {
+			var n named
+			if err := json.Unmarshal(raw, &n); err != nil {
+				return fmt.Errorf("what %s named: %w", name, err)
+			}
+			m.report.Specs, m.report.Images = n.Specs, n.Images
+			e.specs.remember(n.Specs)
 		}
 		e.touch(m)
 		return nil
