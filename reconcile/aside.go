@@ -19,8 +19,8 @@ func (m *machine) asidePart(s plans.Service, digest string) part {
 
 // asides returns what the plan wants beside the core: digests by name, of the
 // sidecars and of the tenant-scoped services.
-func asides(t *plans.Tenant) (sidecars, shared map[string]string) {
-	for name, s := range plans.Sorted(t.Aside) {
+func (m *machine) asides() (sidecars, shared map[string]string) {
+	for name, s := range plans.Sorted(m.want.Aside) {
 		into := &sidecars
 		if s.Scope == "tenant" {
 			into = &shared
@@ -28,7 +28,7 @@ func asides(t *plans.Tenant) (sidecars, shared map[string]string) {
 		if *into == nil {
 			*into = map[string]string{}
 		}
-		(*into)[name] = s.Digest()
+		(*into)[name] = m.asideDigest(name)
 	}
 	return sidecars, shared
 }
@@ -39,7 +39,7 @@ func (m *machine) nextAside() *Attempt {
 	if m.rec.Current == nil {
 		return nil // the first deployment starts them with the core
 	}
-	sidecars, shared := asides(m.want)
+	sidecars, shared := m.asides()
 	for _, set := range []struct {
 		slot      plans.Slot
 		has, want map[string]string
@@ -162,7 +162,7 @@ func (m *machine) firstShared() map[string]string {
 	if m.rec.Current != nil {
 		return nil
 	}
-	_, shared := asides(m.want)
+	_, shared := m.asides()
 	for name := range plans.Sorted(m.rec.Shared) {
 		delete(shared, name)
 	}

@@ -59,7 +59,7 @@ func (m *machine) newCore() *Attempt {
 		}
 	}
 	a.Shared = m.firstShared()
-	sidecars, _ := asides(m.want)
+	sidecars, _ := m.asides()
 	a.New = Version{Target: m.target, Slot: slot, Generation: m.target.Core, Attempt: a.ID, Commit: m.env.Commit,
 		Sidecars: sidecars, Inputs: maps.Clone(m.seen.Inputs), OnBack: onBack(m.want)}
 	a.Exclusive = recreates(m.want) && m.rec.Current != nil
@@ -163,7 +163,7 @@ func (m *machine) newIdle() *Attempt {
 		return nil
 	}
 	a := m.newAttempt(KindIdle, Update, m.target)
-	sidecars, _ := asides(m.want)
+	sidecars, _ := m.asides()
 	a.New = Version{Target: m.target, Slot: slot, Generation: m.target.Idle, Attempt: a.ID, Commit: m.env.Commit,
 		Sidecars: sidecars, Inputs: maps.Clone(m.seen.Inputs)}
 	return a

@@ -20,8 +20,8 @@ type machine struct {
 	want   *plans.Tenant    // nil: not in the plan, or to be removed
 	target plans.Target     // of want
 	done   map[string]Result
-	passed time.Duration   // since the last step
-	specs  map[string]spec // by digest, looked up in this step
+	passed time.Duration // since the last step
+	known  known
 
 	actions []Action
 	events  []Event

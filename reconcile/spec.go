@@ -26,9 +26,16 @@ type spec struct {
 	known bool
 }
 
+// known is what was looked up in this step and is asked for by several rows.
+type known struct {
+	specs  map[string]spec   // by generation
+	asides map[string]string // digests of the plan's services beside the core
+	parts  map[string][]part // of versions, by what names them
+}
+
 // coreOf returns what a generation names: the plan's own words first.
 func (m *machine) coreOf(generation string) (plans.Core, bool) {
-	if s, ok := m.specs[generation]; ok {
+	if s, ok := m.known.specs[generation]; ok {
 		return s.core, s.known
 	}
 	var s spec
@@ -41,26 +48,60 @@ func (m *machine) coreOf(generation string) (plans.Core, bool) {
 	default:
 		s.core, s.known = m.env.Core(generation)
 	}
-	if m.specs == nil {
-		m.specs = map[string]spec{}
+	if m.known.specs == nil {
+		m.known.specs = map[string]spec{}
 	}
-	m.specs[generation] = s
+	m.known.specs[generation] = s
 	return s.core, s.known
 }
 
 // serviceOf returns what a service digest names.
 func (m *machine) serviceOf(name, digest string) (plans.Service, bool) {
-	if m.want != nil {
-		if s, ok := m.want.Aside[name]; ok && s.Digest() == digest {
-			return s, true
-		}
+	if m.want != nil && m.asideDigest(name) == digest {
+		return m.want.Aside[name], true
 	}
 	return m.env.Service(digest)
+}
+
+// asideDigest is the digest of a service the plan has beside the core, "" where
+// it has none of the name.
+func (m *machine) asideDigest(name string) string {
+	s, ok := m.want.Aside[name]
+	if !ok {
+		return ""
+	}
+	d, ok := m.known.asides[name]
+	if !ok {
+		if m.known.asides == nil {
+			m.known.asides = map[string]string{}
+		}
+		d = s.Digest()
+		m.known.asides[name] = d
+	}
+	return d
 }
 
 // parts returns the core services and sidecars of a version in the order they
 // start; ok is false where a spec of it is not known any more.
 func (m *machine) parts(v *Version) (parts []part, ok bool) {
+	id := string(v.Slot) + v.Generation
+	for name, digest := range plans.Sorted(v.Sidecars) {
+		id += "/" + name + digest
+	}
+	if parts, ok := m.known.parts[id]; ok {
+		return parts, true
+	}
+	parts, ok = m.partsOf(v)
+	if ok {
+		if m.known.parts == nil {
+			m.known.parts = map[string][]part{}
+		}
+		m.known.parts[id] = slices.Clip(parts)
+	}
+	return parts, ok
+}
+
+func (m *machine) partsOf(v *Version) (parts []part, ok bool) {
 	core, ok := m.coreOf(v.Generation)
 	if !ok {
 		return nil, false
