@@ -12,7 +12,7 @@ import (
 // asidePart is the part of the service an attempt moves.
 func (m *machine) asidePart(s plans.Service, digest string) part {
 	a := m.rec.Attempt
-	p := part{name: a.Aside, svc: s, digest: digest}
+	p := part{name: a.Aside, svc: &s, digest: digest}
 	p.key = plans.Key{Tenant: m.in.Name, Slot: a.New.Slot, Service: a.Aside}
 	return p
 }

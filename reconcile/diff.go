@@ -68,7 +68,7 @@ func Diff(in Input, rec Record) Change {
 		parts, _ := m.parts(cur)
 		shared, _ := m.shared()
 		for _, p := range append(parts, shared...) {
-			old[p.name] = p.svc
+			old[p.name] = *p.svc
 		}
 		c.Routes = m.want != nil && !sameEntry(m.liveEntry(), m.rec.Entry)
 	}

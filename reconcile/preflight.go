@@ -79,7 +79,7 @@ func (m *machine) checks(parts []part) []CheckOrder {
 			kind = "present"
 		}
 		orders = append(orders, CheckOrder{ID: "image/" + p.name, Kind: kind, Image: p.svc.Image, Key: p.key})
-		orders = append(orders, CheckOrder{ID: "traits/" + p.name, Kind: "traits", Key: p.key, Service: &p.svc})
+		orders = append(orders, CheckOrder{ID: "traits/" + p.name, Kind: "traits", Key: p.key, Service: p.svc})
 		if !a.Reused {
 			for name := range plans.Sorted(p.svc.Ports) {
 				orders = append(orders, CheckOrder{ID: "port/" + p.name + "/" + name, Kind: "port",

@@ -11,7 +11,7 @@ import (
 // part is one service of a version with the order its instance must follow.
 type part struct {
 	name       string
-	svc        plans.Service
+	svc        *plans.Service // never written to
 	digest     string
 	generation string // of the core it belongs to, "" beside it
 	core       bool
@@ -119,11 +119,12 @@ func (m *machine) partsOf(v *Version) (parts []part, ok bool) {
 		all[name] = s
 	}
 	for _, name := range plans.StartOrder(all) {
-		p := part{name: name, svc: all[name], key: plans.Key{Tenant: m.in.Name, Slot: v.Slot, Service: name}}
+		s := all[name]
+		p := part{name: name, svc: &s, key: plans.Key{Tenant: m.in.Name, Slot: v.Slot, Service: name}}
 		if d, beside := v.Sidecars[name]; beside {
 			p.digest = d
 		} else {
-			p.digest, p.core, p.generation = all[name].Digest(), true, v.Generation
+			p.digest, p.core, p.generation = s.Digest(), true, v.Generation
 		}
 		parts = append(parts, p)
 	}
@@ -148,7 +149,7 @@ func (m *machine) shared() (parts []part, ok bool) {
 }
 
 func (m *machine) sharedPart(name string, s plans.Service, digest string) part {
-	return part{name: name, svc: s, digest: digest,
+	return part{name: name, svc: &s, digest: digest,
 		key: plans.Key{Tenant: m.in.Name, Slot: plans.Shared, Service: name}}
 }
 
@@ -177,7 +178,7 @@ func (m *machine) order(v *Version, p part, attempt string, routed bool) (*plans
 	}
 	inst, err := t.Instance(plans.InstanceOrder{
 		Fleet: m.env.Fleet, Node: m.env.Node, Commit: commit,
-		Slot: p.key.Slot, Name: p.name, Service: p.svc,
+		Slot: p.key.Slot, Name: p.name, Service: *p.svc,
 		Generation: p.generation, Attempt: attempt,
 		Port: m.env.Port, Paths: m.paths(v), Routed: routed,
 	})
