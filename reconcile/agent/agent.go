@@ -52,8 +52,9 @@ type Config struct {
 	LookEvery time.Duration
 	LookLimit time.Duration
 
-	// MaxGap is the longest time without a turn that still counts as time
-	// seen; what lies beyond is a gap and proves nothing. 0 is 2 min.
+	// MaxGap is by how much a turn may come late (the machine slept, the clock
+	// was set) and its time still counts as seen. A longer gap proves nothing
+	// and uses up no deadline, nor does the time between two processes. 0 is 2 min.
 	MaxGap time.Duration
 
 	// Fetch reads the plan repository now and calls SetPlan with what it
@@ -170,20 +171,20 @@ type Agent struct {
 	longs   chan struct{} // and for each long one
 	looping sync.Mutex    // held while the loop runs
 
-	mu      sync.Mutex // guards everything below
-	engine  *Engine
-	broken  bool // the journal could not be written: read it again first
-	running map[string]*running
-	looking bool
-	pruning bool
-	fullDue time.Time // next full look
-	turned  time.Time // now of the last turn
-	acted   int       // actions carried out since New
-	plan    *plans.Plan
-	planAt  time.Time // when plan was set
-	source  SourceState
-	changed chan struct{} // closed and made anew when a report changed
-	ears    map[*ear]bool
+	mu       sync.Mutex // guards everything below
+	engine   *Engine
+	broken   bool // the journal could not be written: read it again first
+	running  map[string]*running
+	looking  bool
+	pruning  bool
+	fullDue  time.Time // next full look
+	expected time.Time // when the next turn is due; zero: no loop runs
+	acted    int       // actions carried out since New
+	plan     *plans.Plan
+	planAt   time.Time // when plan was set
+	source   SourceState
+	changed  chan struct{} // closed and made anew when a report changed
+	ears     map[*ear]bool
 }
 
 // SourceState says how the plan repository is.
@@ -229,7 +230,7 @@ func New(c Config) (*Agent, error) {
 // load makes the engine from the journal.
 func (a *Agent) load() error {
 	e := newEngine(a.cfg, a.probes, a.places)
-	interrupted, err := e.Load(a.store, a.now(), a.cfg.MaxGap)
+	interrupted, err := e.Load(a.store, a.now())
 	if err != nil {
 		return fmt.Errorf("load agent: %w", err)
 	}

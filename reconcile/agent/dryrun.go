@@ -151,7 +151,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 		pretend.storages[name] = likeStorage{host.Storage(), st.Traits()}
 	}
 	w.engine = newEngine(c, w.probes, pretend.places)
-	if _, err := w.engine.Load(store, w.now, c.MaxGap); err != nil {
+	if _, err := w.engine.Load(store, w.now); err != nil {
 		return nil, err
 	}
 	w.engine.fresh = a.engine.fresh

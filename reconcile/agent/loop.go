@@ -36,6 +36,9 @@ func (a *Agent) loop(ctx context.Context, settled func() bool) error {
 		return errLooping
 	}
 	defer a.looping.Unlock()
+	a.mu.Lock()
+	a.expected = time.Time{}
+	a.mu.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
 	var hands sync.WaitGroup
 	defer hands.Wait()
@@ -83,8 +86,10 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
-	if a.gap(now) {
+	if late := a.late(now); late > 0 {
+		a.log.Warn("time passed unseen", "gap", late)
 		a.probes.reset()
+		a.engine.Skip(late)
 		a.fullDue = now
 	}
 	a.engine.Due(now)
@@ -111,15 +116,17 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	if next.IsZero() || a.fullDue.Before(next) {
 		next = a.fullDue
 	}
+	a.expected = next
 	return next, nil
 }
 
-// gap says whether more time passed since the last turn than the loop sleeps
-// at most: the process was stopped, or the machine slept.
-func (a *Agent) gap(now time.Time) bool {
-	last := a.turned
-	a.turned = now
-	return !last.IsZero() && now.Sub(last) > a.cfg.LookEvery+a.cfg.LookEvery/5+a.cfg.MaxGap
+// late returns by how much the turn comes late, if that is more than MaxGap:
+// the process was stopped, the machine slept, or its clock was set forward.
+func (a *Agent) late(now time.Time) time.Duration {
+	if a.expected.IsZero() || now.Sub(a.expected) <= a.cfg.MaxGap {
+		return 0
+	}
+	return now.Sub(a.expected)
 }
 
 // startLook begins a look if one is needed and none is under way: news that

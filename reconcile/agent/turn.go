@@ -352,9 +352,9 @@ func (e *Engine) forget(m *member) {
 }
 
 // Load reads the memory from the journal. Actions that were in flight are
-// unknown: they are forgotten, and everything is looked at first. Clocks move
-// by at most maxGap over the time nobody looked.
-func (e *Engine) Load(store journal.Store, now time.Time, maxGap time.Duration) (interrupted int, err error) {
+// unknown: they are forgotten, and everything is looked at first. The time in
+// which nobody looked proves no health and uses up no deadline.
+func (e *Engine) Load(store journal.Store, now time.Time) (interrupted int, err error) {
 	e.fresh = store.Fresh()
 	if err := e.specs.load(); err != nil {
 		return 0, fmt.Errorf("read specs: %w", err)
@@ -385,8 +385,8 @@ func (e *Engine) Load(store journal.Store, now time.Time, maxGap time.Duration) 
 		if err := json.Unmarshal(v, &m.rec); err != nil {
 			return fmt.Errorf("record of %s: %w", name, err)
 		}
-		if late := now.Sub(m.rec.Clock) - maxGap; late > 0 {
-			m.rec.Clock = m.rec.Clock.Add(late)
+		if m.rec.Clock.Before(now) {
+			m.rec.Clock = now
 		}
 		if raw, err := store.Get(journal.Meta, metaNamed+name); err != nil {
 			return err
