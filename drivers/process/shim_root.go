@@ -112,7 +112,9 @@ func mountRoot(dir, lower string, copied bool) (string, error) {
 		return target, nil
 	}
 	// userxattr: overlayfs keeps its marks where a user namespace may write them.
-	data := "userxattr,lowerdir=" + lower + ",upperdir=" + filepath.Join(dir, upperDir) + ",workdir=" + filepath.Join(dir, workDir)
+	// index=off: the kernel may let go of the last shim's mount a moment after
+	// the shim is gone, and with an index that moment would be an error.
+	data := "userxattr,index=off,lowerdir=" + lower + ",upperdir=" + filepath.Join(dir, upperDir) + ",workdir=" + filepath.Join(dir, workDir)
 	if err := unix.Mount("overlay", target, "overlay", unix.MS_NODEV|unix.MS_NOSUID, data); err != nil {
 		return "", fmt.Errorf("mount overlayfs: %w", err)
 	}
