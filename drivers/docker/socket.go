@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // listener is who has a listening TCP socket, as far as /proc shows it.
@@ -39,7 +40,7 @@ func listenerOn(port int) listener {
 	if inode == "" {
 		return listener{}
 	}
-	if pid := holder("socket:[" + inode + "]"); pid != 0 {
+	if pid := holder(port, "socket:["+inode+"]"); pid != 0 {
 		return process(pid)
 	}
 	return listener{there: true}
@@ -82,22 +83,41 @@ var loopbackHex = func() string {
 	return fmt.Sprintf("%08X", binary.NativeEndian.Uint32(b[:]))
 }()
 
-// holder returns the process that holds the socket, 0 if none can be seen.
-func holder(socket string) int {
-	dirs, _ := filepath.Glob("/proc/[0-9]*/fd")
+// lastHolder remembers which process held the socket of a port when it was last
+// looked for. It is where the next look begins: going through every process of
+// the host for every probe would cost the square of the tenants.
+var lastHolder sync.Map // port → pid
+
+// holder returns the process that holds the socket of a port now, 0 if none
+// can be seen.
+func holder(port int, socket string) int {
+	if pid, ok := lastHolder.Load(port); ok && holds(pid.(int), socket) {
+		return pid.(int)
+	}
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
-		fds, err := os.ReadDir(dir)
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			if to, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && to == socket {
-				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
-				return pid
-			}
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && holds(pid, socket) {
+			lastHolder.Store(port, pid)
+			return pid
 		}
 	}
+	lastHolder.Delete(port)
 	return 0
+}
+
+// holds says whether the process has the socket open now.
+func holds(pid int, socket string) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		return false // it ended, or is somebody else's
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && to == socket {
+			return true
+		}
+	}
+	return false
 }
 
 func process(pid int) listener {
