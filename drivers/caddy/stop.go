@@ -16,7 +16,7 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-// Stop ends the proxy and returns when its table is free. Not running: no-op.
+// Stop ends the proxy and returns when its process has ended. Not running: no-op.
 func Stop(ctx context.Context, p Proxy) error {
 	h, err := p.health(ctx)
 	if err != nil {
@@ -25,14 +25,39 @@ func Stop(ctx context.Context, p Proxy) error {
 		}
 		return err
 	}
-	if err := syscall.Kill(h.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+	const hint = "it ends when its open requests do, at the latest after "
+	// A descriptor, unlike a number, cannot come to mean another process.
+	pid, err := unix.PidfdOpen(h.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
 		return observed.Wrap("stop proxy", p.Dir, observed.Refused, err, "")
 	}
-	unlock, err := alone(ctx, filepath.Join(h.Dir, lockName))
-	if err != nil {
-		return observed.Wrap("stop proxy", p.Dir, observed.Environment, err, "it ends when its open requests do, at the latest after "+stopGrace.String())
+	defer unix.Close(pid)
+	if err := unix.PidfdSendSignal(pid, unix.SIGTERM, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return observed.Wrap("stop proxy", p.Dir, observed.Refused, err, "")
 	}
-	return unlock()
+	if err := ended(ctx, pid); err != nil {
+		return observed.Wrap("stop proxy", p.Dir, observed.Environment, err, hint+stopGrace.String())
+	}
+	return nil
+}
+
+// ended waits until the process behind a pidfd has ended.
+func ended(ctx context.Context, pid int) error {
+	for {
+		// The kernel wakes us at once; the limit is for a context that ends.
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pid), Events: unix.POLLIN}}, 100)
+		switch {
+		case n > 0:
+			return nil
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return fmt.Errorf("wait for the process: %w", err)
+		case ctx.Err() != nil:
+			return fmt.Errorf("the process is still there: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // free waits until no proxy has the table open: one may be about to end. A
