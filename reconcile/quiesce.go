@@ -166,15 +166,20 @@ func (m *machine) stopWriters(parts []part) bool {
 }
 
 // wayBackProved says that images and specs of what runs are still here, by the
-// table of this very attempt.
+// table of this very attempt. Lines that are missing are made again: a restart
+// of ours forgets the table, and that is nobody's fault.
 func (m *machine) wayBackProved() bool {
 	a := m.rec.Attempt
-	for _, o := range m.wayBackChecks() {
-		c := m.check(o.ID, a.New.Generation)
-		if c == nil || !c.OK || c.At.Before(a.Checked) {
-			m.fail("the way back is not there: "+o.ID, nil)
-			return false
-		}
+	orders := m.wayBackChecks()
+	missing, bad := m.unchecked(orders, a.New.Generation)
+	switch {
+	case bad != nil:
+		m.fail("the way back is not there: "+bad.ID, bad.Problem)
+		return false
+	case missing:
+		m.act(Quiesce, "way-back", Action{Verb: Check, Generation: a.New.Generation, Checks: orders,
+			Why: "the way back is proved before anything stops"})
+		return false
 	}
 	return true
 }
