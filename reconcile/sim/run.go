@@ -121,26 +121,31 @@ func (w *world) rest() {
 		return
 	}
 	w.soothe()
-	deadline, quiet := w.now.Add(restTime), 0
+	w.settle()
+}
+
+// settle waits for the tenant to come to rest, and holds it against L1.
+func (w *world) settle() {
+	began, quiet := w.now, 0
 	var d reconcile.Decision
 	for n := 0; w.books.broken == nil; n++ {
-		if n > restTurns || w.now.After(deadline) {
-			w.books.fail("L1", "no rest after %d turns and %s: %s %s %s: %s", n, w.now.Sub(deadline.Add(-restTime)),
+		if n > restTurns || w.now.Sub(began) > restTime {
+			w.books.fail("L1", "no rest after %d turns and %s: %s %s %s: %s", n, w.now.Sub(began),
 				d.Report.State, d.Report.Reason, d.Report.Phase, d.Report.Why)
 			return
 		}
 		w.answer()
 		d = w.cycle(w.calmPace)
-		if d.Report.Tenant == "" || len(d.Actions) > 0 || d.Report.InMotion && d.Report.State != reconcile.Held || !d.Wake.IsZero() && d.Wake.Sub(w.clock()) < restTime/4 {
+		moves := d.Report.InMotion && d.Report.State != reconcile.Held
+		soon := !d.Wake.IsZero() && d.Wake.Sub(w.clock()) < restTime/4
+		if d.Report.Tenant == "" || len(d.Actions) > 0 || moves || soon {
 			quiet = 0
 			continue
 		}
 		if quiet++; quiet > 3 {
-			break
+			w.books.ended(d)
+			return
 		}
-	}
-	if w.books.broken == nil {
-		w.books.ended(d)
 	}
 }
 

@@ -18,8 +18,9 @@ var (
 )
 
 // seeds runs n seeds from the first on, on all cores, and returns the lowest
-// one that breaks a rule (0: none), and what all of them came to see.
-func seeds(first uint64, n int, step Step) (broken uint64, reached map[string]int, turns int) {
+// one that breaks the rule ("": any; 0: none does), and what all of them came
+// to see.
+func seeds(first uint64, n int, step Step, rule string) (broken uint64, reached map[string]int, turns int) {
 	var next, lowest atomic.Uint64
 	next.Store(first)
 	lowest.Store(first + uint64(n))
@@ -34,7 +35,7 @@ func seeds(first uint64, n int, step Step) (broken uint64, reached map[string]in
 					return
 				}
 				o := Run(s, step)
-				if o.Broken != nil {
+				if o.Broken != nil && (rule == "" || o.Broken.Rule == rule) {
 					for {
 						low := lowest.Load()
 						if s >= low || lowest.CompareAndSwap(low, s) {
@@ -60,7 +61,7 @@ func seeds(first uint64, n int, step Step) (broken uint64, reached map[string]in
 
 // TestSeeds runs many seeds and wants every one of them clean.
 func TestSeeds(t *testing.T) {
-	broken, reached, turns := seeds(*first, *schedules, reconcile.Step)
+	broken, reached, turns := seeds(*first, *schedules, reconcile.Step, "")
 	if broken != 0 {
 		t.Fatal(Traced(broken, reconcile.Step))
 	}
@@ -94,5 +95,18 @@ func TestSameSeedSameRun(t *testing.T) {
 		if a.String() != b.String() {
 			t.Fatalf("seed %d made two different runs", s)
 		}
+	}
+}
+
+// TestMutants breaks the step on purpose and wants the named rule to notice.
+func TestMutants(t *testing.T) {
+	for _, m := range Mutants {
+		t.Run(m.Name, func(t *testing.T) {
+			caught, _, _ := seeds(1, m.Within, m.Break(reconcile.Step), m.Rule)
+			if caught == 0 {
+				t.Fatalf("%s did not notice in %d seeds", m.Rule, m.Within)
+			}
+			t.Logf("seed %d: %v", caught, Run(caught, m.Break(reconcile.Step)).Broken)
+		})
 	}
 }

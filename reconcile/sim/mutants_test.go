@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// Mutant is a step with one deliberate mistake, and the rule that has to catch
+// it. The checkers are only worth what they catch.
+type Mutant struct {
+	Name   string
+	Rule   string
+	Break  func(Step) Step
+	Within int // seeds it must be caught in
+}
+
+// want returns the step with the plan's word altered.
+func want(alter func(*plans.Tenant)) func(Step) Step {
+	return func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			if in.Want != nil {
+				t := *in.Want
+				alter(&t)
+				in.Want = &t
+			}
+			return step(in, rec)
+		}
+	}
+}
+
+// facts returns the step with the facts altered; instances may be written to.
+func facts(alter func(reconcile.Input, *observed.Tenant)) func(Step) Step {
+	return func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			f := *in.Facts
+			f.Instances = slices.Clone(f.Instances)
+			f.Datasets = slices.Clone(f.Datasets)
+			alter(in, &f)
+			in.Facts = &f
+			return step(in, rec)
+		}
+	}
+}
+
+// memory returns the step with what it remembers altered before it.
+func memory(alter func(*reconcile.Record)) func(Step) Step {
+	return func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			rec = roundTrip(rec)
+			alter(&rec)
+			return step(in, rec)
+		}
+	}
+}
+
+// decision returns the step with its decision altered.
+func decision(alter func(reconcile.Input, reconcile.Record, *reconcile.Decision)) func(Step) Step {
+	return func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			d, next := step(in, rec)
+			alter(in, next, &d)
+			return d, next
+		}
+	}
+}
+
+// Mutants are the mistakes that are tried.
+var Mutants = []Mutant{
+	{"skips the bake", "S10", want(func(t *plans.Tenant) { t.Bake, t.Soak.For = 0, 0 }), 200},
+	{"switches before it verified", "S1", facts(func(in reconcile.Input, f *observed.Tenant) {
+		for i := range f.Instances {
+			if f.Instances[i].Slot != f.Route.Entry.Slot {
+				f.Instances[i].Health.Verdict = observed.Healthy
+			}
+		}
+	}), 100},
+	{"stops the old slot before the switch", "S2", decision(func(in reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		if d.Report.Phase == reconcile.Verify && in.Facts.Route.Entry.Slot != plans.NoSlot {
+			d.Actions = append([]reconcile.Action{orderTo(reconcile.Stop, in.Facts.Route.Entry.Slot, "app")}, d.Actions...)
+		}
+	}), 100},
+	{"retires what is kept before the bake is over", "S10", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
+		if d.Report.Phase == reconcile.Bake && rec.Kept != nil && in.Facts.Instance(rec.Kept.Slot, "app") != nil {
+			d.Actions = append(d.Actions, orderTo(reconcile.Remove, rec.Kept.Slot, "app"))
+		}
+	}), 200},
+	{"goes on though a person holds it", "S5", want(func(t *plans.Tenant) { t.Hold = nil }), 200},
+	{"repairs a held tenant", "S5", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
+		if d.Report.State == reconcile.Held && rec.Current != nil {
+			if i := in.Facts.Instance(rec.Current.Slot, "worker"); i != nil && i.Phase == observed.Exited {
+				a := orderTo(reconcile.Remove, rec.Current.Slot, "worker")
+				d.Actions = append(d.Actions, a)
+			}
+		}
+	}), 3000},
+	{"tries again what is withheld", "S4", memory(func(rec *reconcile.Record) { rec.Withheld = nil }), 200},
+	{"routes with a stale revision", "L1", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		for i := range d.Actions {
+			if d.Actions[i].Verb == reconcile.Route && d.Actions[i].Revision > 0 {
+				d.Actions[i].Revision--
+			}
+		}
+	}), 100},
+	{"takes blindness for absence", "unknown", facts(func(in reconcile.Input, f *observed.Tenant) {
+		if f.Runtime.Err != nil {
+			f.Runtime = observed.Sight{At: in.Now}
+			for i := range f.Instances {
+				f.Instances[i].Phase, f.Instances[i].Restarts = observed.Exited, 9
+			}
+		}
+	}), 300},
+	{"never goes back", "L1", decision(func(_ reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
+		if rec.Attempt != nil && rec.Attempt.Back {
+			d.Actions = nil
+		}
+	}), 100},
+	{"falls back a row and clears the slot", "S7", memory(func(rec *reconcile.Record) {
+		if rec.Attempt != nil && rec.Attempt.Phase == reconcile.Verify {
+			rec.Attempt.Phase, rec.Attempt.Cleared = reconcile.Preflight, false
+		}
+	}), 1000},
+	{"keeps no record of attempts", "L1", memory(func(rec *reconcile.Record) { rec.Attempt = nil }), 100},
+	{"mounts the old data in the new slot", "S6", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
+		for i := range d.Actions {
+			a := &d.Actions[i]
+			if a.Verb != reconcile.Start || rec.Attempt == nil || a.Key.Slot != rec.Attempt.New.Slot || len(a.Instance.Volumes) == 0 {
+				continue
+			}
+			for _, set := range in.Facts.Datasets {
+				if set.Role == observed.Live && set.Slot == a.Key.Slot.Other() {
+					inst := *a.Instance
+					inst.Volumes = map[string]plans.Bind{"/data": {Host: set.Path}}
+					a.Instance = &inst
+				}
+			}
+		}
+	}), 2000},
+	{"does not wait for open requests", "drain", facts(func(_ reconcile.Input, f *observed.Tenant) {
+		slots := map[plans.Slot]observed.Usage{}
+		for slot, u := range f.Route.Slots {
+			u.InFlight = 0
+			slots[slot] = u
+		}
+		f.Route.Slots = slots
+	}), 2000},
+	{"takes every hold for confirmed", "S2", facts(func(_ reconcile.Input, f *observed.Tenant) {
+		if f.Route.Entry.Hold != nil {
+			f.Route.Held, f.Route.Expired = true, false
+		}
+	}), 2000},
+	{"leaves the hold on", "S2", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		d.Actions = slices.DeleteFunc(d.Actions, func(a reconcile.Action) bool {
+			return a.Verb == reconcile.Route && strings.HasSuffix(a.ID, "/release")
+		})
+	}), 1000},
+	{"destroys what serves", "S6", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
+		if d.Report.Phase == reconcile.Retire || len(d.Actions) > 0 && d.Actions[0].Step == reconcile.Retire {
+			for _, set := range in.Facts.Datasets {
+				if rec.Current != nil && set.ID == rec.Current.Data["data"] {
+					d.Actions = append(d.Actions, reconcile.Action{ID: Name + "/-/retire/destroy/" + set.ID, Tenant: Name, Verb: reconcile.Destroy, Dataset: set.ID})
+				}
+			}
+		}
+	}), 500},
+	{"orders the same again for ever", "L1", decision(func(in reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		if d.Report.State == reconcile.Converged && len(d.Actions) == 0 && in.Facts.Route.Entry.Slot != plans.NoSlot {
+			d.Actions = append(d.Actions, reconcile.Action{ID: Name + "/-/repair/setRouted", Tenant: Name, Verb: reconcile.SetRouted,
+				Key: plans.Key{Tenant: Name, Slot: in.Facts.Route.Entry.Slot, Service: "app"}, Routed: true})
+		}
+	}), 100},
+	{"says no spec has to be kept", "L1", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		d.Report.Specs = nil
+	}), 200},
+	{"writes into the memory it was handed", "pure", func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			if rec.Current != nil {
+				rec.Current.Since = in.Now.Add(time.Second)
+			}
+			return step(in, rec)
+		}
+	}, 100},
+	{"decides by something besides its input", "pure", func(step Step) Step {
+		n := 0
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			n++
+			d, rec := step(in, rec)
+			d.Wake = d.Wake.Add(time.Duration(n))
+			return d, rec
+		}
+	}, 100},
+}
+
+// orderTo is an order about one instance that no row of the step gave.
+func orderTo(v reconcile.Verb, slot plans.Slot, service string) reconcile.Action {
+	key := plans.Key{Tenant: Name, Slot: slot, Service: service}
+	return reconcile.Action{ID: Name + "/mutant/" + string(v) + "/" + key.String(), Tenant: Name, Verb: v,
+		Step: reconcile.Soak, Key: key, Slot: slot, Grace: time.Second}
+}
