@@ -8,7 +8,8 @@
 //
 // Environment: PORT (default 8080), VERSION (told by /health and /whoami), DELAY
 // (a duration before it is healthy), FAIL: health (never healthy), exit (ends
-// with status 3 at once), crash (ends with status 3 after a second),
+// with status 3 at once), tell (prints $TOKEN and does so), crash (ends with
+// status 3 after a second),
 // LISTEN (address to bind, default all).
 //
 // Instead of serving, `serve exit N` prints and exits with status N; that is
@@ -39,8 +40,12 @@ func main() {
 	if len(os.Args) > 1 {
 		os.Exit(job(os.Args[1:]))
 	}
-	if os.Getenv("FAIL") == "exit" {
+	switch os.Getenv("FAIL") {
+	case "exit":
 		fmt.Fprintln(os.Stderr, "serve: told to fail at once")
+		os.Exit(3)
+	case "tell":
+		fmt.Fprintln(os.Stderr, "serve: told to fail at once, with", os.Getenv("TOKEN"))
 		os.Exit(3)
 	}
 	if err := serve(); err != nil {
