@@ -109,9 +109,7 @@ func (m *machine) asideBack() {
 	if a.From != "" {
 		s, ok := m.serviceOf(a.Aside, a.From)
 		if !ok {
-			m.ask("spec", "the spec of "+m.subject()+" "+short(a.From)+" is not known any more, so it cannot be restored",
-				map[string]string{plans.Stay: "leave things as they are"}, a.ID)
-			m.poll(pollBlind)
+			m.specLost(m.subject() + " " + short(a.From))
 			return
 		}
 		old = m.asidePart(s, a.From)

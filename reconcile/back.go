@@ -153,9 +153,7 @@ func (m *machine) restore() bool {
 	}
 	parts, ok := m.parts(old)
 	if !ok {
-		m.ask("spec", "the spec of "+short(old.Generation)+" of "+m.in.Name+" is not known any more, so it cannot be restored",
-			map[string]string{plans.Stay: "leave things as they are"}, a.ID)
-		m.poll(pollBlind)
+		m.specLost(short(old.Generation) + " of " + m.in.Name)
 		return false
 	}
 	if a.Exclusive && !m.makeWay() {
@@ -185,6 +183,18 @@ func (m *machine) restore() bool {
 		m.poll(pollHeld)
 	}
 	return false
+}
+
+// specLost asks where what served before cannot be made again.
+func (m *machine) specLost(what string) {
+	a := m.rec.Attempt
+	if m.ask("spec", "the spec of "+what+" is not known any more, so it cannot be restored",
+		map[string]string{plans.Stay: "leave things as they are"}, a.ID) == plans.Stay {
+		m.giveUp()
+		return
+	}
+	m.say(HeldBack, a.Reason, "it cannot go back: the spec of "+what+" is not known any more", "waits for the answer to the question")
+	m.poll(pollBlind)
 }
 
 // makeWay proves that the new version is down before the old one starts again,
@@ -337,17 +347,23 @@ func (m *machine) endBack() {
 	m.endAttempt()
 }
 
-// endAttempt forgets it, withholds its target, and says what serves.
+// endAttempt says what serves and gives the attempt up.
 func (m *machine) endAttempt() {
 	a := m.rec.Attempt
-	if a.Reason != superseded {
-		m.rec.withhold(Withheld{Target: a.Target, Reason: a.Reason, Why: a.Why, Since: m.now,
-			Attempt: a.ID, Problem: cloneProblem(a.Problem)})
-	}
 	text := m.in.Name + " is as it was before"
 	if m.rec.Current != nil {
 		text = m.in.Name + " is served by " + string(m.rec.Current.Slot) + " (" + short(m.rec.Current.Generation) + ") as before"
 	}
 	m.event(TenantRestored, text, "attempt", a.ID, "reason", a.Reason, "cut", itoa(a.Cut))
+	m.giveUp()
+}
+
+// giveUp forgets an attempt that went back and withholds its target.
+func (m *machine) giveUp() {
+	a := m.rec.Attempt
+	if a.Reason != superseded {
+		m.rec.withhold(Withheld{Target: a.Target, Reason: a.Reason, Why: a.Why, Since: m.now,
+			Attempt: a.ID, Problem: cloneProblem(a.Problem)})
+	}
 	m.rec.Attempt, m.rec.Trouble = nil, nil
 }

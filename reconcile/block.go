@@ -78,9 +78,9 @@ func (m *machine) takesBack() bool {
 	for name, data := range plans.Sorted(m.rec.Data) {
 		d := m.dataset(data.Dataset)
 		if d == nil {
-			m.say(HeldBack, Blocked, "the data of volume "+name+" ("+data.Dataset+") are not there any more", "waits for the answer to the question")
 			if m.ask("data", "volume "+name+" of "+m.in.Name+" had its data in "+data.Dataset+", which is not there any more",
 				map[string]string{"wait": "keep looking for it", "empty": "go on with a new, empty volume"}, name, data.Dataset) != "empty" {
+				m.say(HeldBack, Blocked, "the data of volume "+name+" ("+data.Dataset+") are not there any more", "waits for the answer to the question")
 				return true
 			}
 			delete(m.rec.Data, name)

@@ -44,6 +44,9 @@ func (m *machine) row() bool {
 			", less what undoing it needs", nil)
 		return false
 	}
+	if a.Hold != nil && !a.Switched {
+		m.wakeAt(a.Hold.undoAt())
+	}
 	switch a.Phase {
 	case Preflight:
 		return m.preflight() && m.clearSlot()

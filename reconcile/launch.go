@@ -63,7 +63,7 @@ func (m *machine) launchPart(p part, parts []part) bool {
 		m.remove(Launch, i.Key, "another attempt left it in the slot")
 	case i.Phase != observed.Exited || i.Restarting:
 		return true
-	case m.startsSince(p.key, a.Since) >= crashStarts:
+	case ends(p, i), m.startsSince(p.key, a.Since) >= crashStarts:
 		return true // verify says what came of it
 	case m.resting(p):
 		return false

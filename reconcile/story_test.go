@@ -138,11 +138,19 @@ func (s *story) command(line string) {
 		}
 		s.w.fails = append(s.w.fails, failure{match: args[0], times: times, after: word == "lose",
 			problem: observed.Problem{Class: observed.Class(args[1]), Text: strings.ReplaceAll(args[2], "_", " "), Hint: "look at the host"}})
+	case "dark":
+		s.w.dark = &observed.Problem{Op: "probe", Class: observed.Environment, Text: "no route to host"}
+	case "light":
+		s.w.dark = nil
+	case "expire":
+		s.w.holdAt = time.Time{}
+	case "back-in-time":
+		s.w.now = s.w.now.Add(-time.Hour)
 	case "blind":
 		s.sight(args[0]).Err = &observed.Problem{Op: "look", Class: observed.Environment, Text: "connection refused"}
 	case "sight":
 		s.sight(args[0]).Err = nil
-	case "kill", "rm", "exit", "unready", "swap":
+	case "kill", "rm", "swap", "restarts", "log":
 		s.person(word, args[0])
 	case "route":
 		s.w.rev++
@@ -165,6 +173,12 @@ func (s *story) command(line string) {
 		}
 	case "unknown-spec":
 		s.w.specs = map[string]plans.Core{}
+	case "lose-service":
+		for d, svc := range plans.Sorted(s.w.svcs) {
+			if strings.HasSuffix(svc.Image, "@"+args[0]) {
+				delete(s.w.svcs, d)
+			}
+		}
 	case "answer":
 		if s.last.Question == nil {
 			s.t.Errorf("answer %s: there is no question", rest)
@@ -212,6 +226,10 @@ func (s *story) person(word, what string) {
 	switch word {
 	case "kill":
 		f.Instances[i].Phase, f.Instances[i].Exit, f.Instances[i].Health = observed.Exited, 137, observed.Health{}
+	case "restarts":
+		f.Instances[i].Restarts += 3
+	case "log":
+		f.Instances[i].Log = "panic: no such table"
 	case "swap":
 		f.Instances[i].Digest = "s1:other"
 	case "rm":
@@ -304,7 +322,7 @@ func (s *story) step() reconcile.Decision {
 	}
 	s.rec, s.last = stored, dec.Report
 	for _, e := range dec.Events {
-		fmt.Fprintf(&s.out, "%s ! %s: %s%s\n", s.at(), e.Kind, e.Text, logOf(e))
+		fmt.Fprintf(&s.out, "%s ! %s: %s%s\n", s.at(), e.Kind, e.Text, fieldsOf(e))
 	}
 	r := dec.Report
 	said := fmt.Sprintf("%s %s %s: %s", r.State, r.Reason, r.Phase, r.Why)
@@ -318,11 +336,16 @@ func (s *story) step() reconcile.Decision {
 	return dec
 }
 
-func logOf(e reconcile.Event) string {
+// fieldsOf are the fields a story is told of.
+func fieldsOf(e reconcile.Event) string {
+	text := ""
 	if cut := e.Fields["cut"]; cut != "" && cut != "0" {
-		return " (cut " + cut + ")"
+		text += " (cut " + cut + ")"
 	}
-	return ""
+	if log := e.Fields["log"]; log != "" {
+		text += " (log: " + log + ")"
+	}
+	return text
 }
 
 func (s *story) act(dec reconcile.Decision) bool {

@@ -73,6 +73,17 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 			d := p.Volumes["data"]
 			d.HoldLimit = duration(v)
 			p.Volumes["data"] = d
+		case "shared-data":
+			p.Volumes = map[string]plans.Volume{"data": {}}
+			db := p.Aside["db"]
+			db.Mounts = map[string]plans.Mount{"/data": {Volume: "data"}}
+			p.Aside["db"] = db
+		case "within":
+			probe.Within = duration(v)
+		case "stop":
+			s := core["app"]
+			s.StopTimeout = duration(v)
+			core["app"] = s
 		case "recreate":
 			p.Strategy = plans.Recreate
 		case "overlap":

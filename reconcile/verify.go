@@ -46,10 +46,13 @@ func (m *machine) verify() bool {
 // again after it was launched.
 func (m *machine) provedNow(p part) bool {
 	a := m.rec.Attempt
+	i := m.instance(p)
+	if i != nil && i.Phase == observed.Exited && !i.Restarting && i.Exit == 0 && p.svc.Health == nil && ends(p, i) {
+		return true // it has done what it is for
+	}
 	if m.healthOf(p) != healthy {
 		return false
 	}
-	i := m.instance(p)
 	if p.svc.Health == nil || a == nil || i.Attempt == m.mark() || !a.Reused {
 		return true
 	}
@@ -70,12 +73,14 @@ func (m *machine) lost(p part) bool {
 			", last exit status "+itoa(i.Exit))
 		return true
 	}
-	if i.Phase == observed.Exited && !i.Restarting && p.svc.Restart == "never" {
+	if i.Phase == observed.Exited && !i.Restarting && ends(p, i) {
 		m.failInstance(p, p.name+" ended with exit status "+itoa(i.Exit)+" before it was healthy")
 		return true
 	}
 	within := e.Within.Std()
-	m.wakeAt(m.now.Add(max(0, within-a.Spent)))
+	if left := within - a.Spent; left > 0 {
+		m.wakeAt(m.now.Add(left))
+	}
 	look := m.seen.Runtime.At
 	if p.svc.Health != nil && i.Phase == observed.Running {
 		if i.Health.Err != nil {

@@ -28,6 +28,7 @@ type world struct {
 	holdAt time.Time
 	exits  map[string]time.Time // id → when a job or a crash ends it
 	files  map[string]string
+	dark   *observed.Problem // the prober cannot look
 }
 
 // failure is one scripted failure of an action.
@@ -120,6 +121,10 @@ func (w *world) age(i *observed.Instance) {
 		verdict = observed.Failing
 	}
 	h := &i.Health
+	if h.Err = w.dark; h.Err != nil {
+		h.At = w.now
+		return
+	}
 	if h.Verdict != verdict {
 		h.Since = w.now
 	}
