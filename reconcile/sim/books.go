@@ -37,6 +37,7 @@ type books struct {
 	byHand  map[plans.Key]bool
 	binds   map[plans.Key][]string // host paths an instance was started with
 	acked   map[uint64]plans.Slot  // writes answered well, and who did
+	word    bool                   // a person said to go back
 	lossOK  bool                   // a person or the plan accepted that writes are left behind
 	acts    map[reconcile.Verb]int
 	phases  map[reconcile.Phase]int
@@ -148,6 +149,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 	if in.Retry || in.Local != "" {
 		clear(b.failed)
 		b.lossOK = b.lossOK || in.Local != ""
+		b.word = b.word || in.Local != ""
 	}
 	b.phases[d.Report.Phase]++
 	b.checkPure(in, before, d, rec)
