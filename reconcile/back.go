@@ -121,7 +121,7 @@ func (m *machine) goBack() {
 	if a.Switched {
 		m.policies()
 	}
-	if a.Switched && m.rec.Entry.Tenant != "" && !m.drained(a.New.Slot, a) {
+	if m.rec.Entry.Tenant != "" && !m.drained(a.New.Slot, a) {
 		return
 	}
 	if !m.clearNew() {
