@@ -58,9 +58,9 @@ func (b *books) ended(d reconcile.Decision) {
 	b.reached["end "+string(r.State)+" "+r.Reason]++
 	switch {
 	case b.w.want == nil:
+	case b.w.want.Hold != nil: // it wins over a removal, too
 	case b.w.want.Removed:
 		b.checkRemoved(truth)
-	case b.w.want.Hold != nil:
 	default:
 		b.checkServing(r, truth)
 		if r.State == reconcile.Converged {

@@ -75,6 +75,9 @@ func (b *books) checkHeld(in reconcile.Input, d reconcile.Decision) {
 		}
 		safe = safe && i != nil && i.Phase == observed.Running
 	}
+	for _, i := range f.Instances {
+		safe = safe && (i.Job || i.Routed == (i.Slot == plans.Shared || i.Slot == b.routed) || !b.w.shape.Routes)
+	}
 	if !safe {
 		return
 	}
@@ -139,7 +142,7 @@ func (b *books) moved() {
 		switch id := b.jobs[run]; {
 		case id == "" || b.byHand[i.Key]:
 			b.jobs[run] = i.ID
-		case id != i.ID:
+		case id != i.ID && b.w.opt.Late == 0: // a late effect can come after the attempt is undone
 			b.fail("S7", "job %s ran twice in attempt %s", i.Key, i.Attempt)
 		}
 	}
