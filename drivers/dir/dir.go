@@ -198,6 +198,9 @@ func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder
 	if err := copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink, progress: progress, what: m.Tenant + "/" + m.Volume}); err != nil {
 		return observed.Dataset{}, d.problem("copy", m.ID, err)
 	}
+	if err := syncfs(temp); err != nil {
+		return observed.Dataset{}, d.problem("sync", m.ID, err)
+	}
 	if err := os.Rename(temp, m.Path); err != nil {
 		return observed.Dataset{}, d.problem("copy", m.ID, err)
 	}
@@ -330,9 +333,12 @@ func (d *Driver) begin(m mark) error {
 	return d.problem("create", m.ID, os.MkdirAll(m.Dir, 0o711))
 }
 
+// finish makes the data's names durable and says in the mark that they are whole.
 func (d *Driver) finish(m mark) (observed.Dataset, error) {
-	if err := syncfs(m.Path); err != nil {
-		return observed.Dataset{}, d.problem("sync", m.ID, err)
+	for _, path := range []string{m.Path, filepath.Dir(m.Path)} {
+		if err := syncDir(path); err != nil {
+			return observed.Dataset{}, d.problem("sync", m.ID, err)
+		}
 	}
 	m.Ready, m.Created = true, d.cfg.Now().UTC()
 	if err := d.write(m); err != nil {
