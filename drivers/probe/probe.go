@@ -44,6 +44,15 @@ func New(runtime func(tenant string) (drivers.Runtime, error)) *Prober {
 
 // Probe asks once. See drivers.Prober.
 func (p *Prober) Probe(ctx context.Context, t drivers.ProbeTarget) (drivers.Outcome, error) {
+	out, err := p.ask(ctx, t)
+	if ctx.Err() != nil && !out.OK {
+		// The caller broke off, which says nothing about the instance.
+		return drivers.Outcome{}, observed.Wrap("probe", t.Key.String(), observed.Environment, context.Cause(ctx), "")
+	}
+	return out, err
+}
+
+func (p *Prober) ask(ctx context.Context, t drivers.ProbeTarget) (drivers.Outcome, error) {
 	rt, err := p.runtime(t.Key.Tenant)
 	if err != nil {
 		return drivers.Outcome{}, observed.Wrap("probe", t.Key.String(), observed.Environment, err, "")
