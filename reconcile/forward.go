@@ -33,6 +33,9 @@ func (m *machine) forward() {
 			return
 		}
 		m.enter(next)
+		if next == Bake && m.overtaken() {
+			m.turn(superseded, m.overtakenBy(), nil) // the plan wants what served before
+		}
 	}
 }
 

@@ -152,7 +152,7 @@ func (m *machine) saySteady() {
 	}
 	parts, ok := m.parts(cur)
 	shared, _ := m.shared()
-	watched := append(runs(parts, cur.Settled), shared...)
+	watched := append(runs(parts, true), shared...)
 	if m.rec.Idle != nil {
 		idle, _ := m.parts(m.rec.Idle)
 		watched = append(watched, runs(idle, false)...)

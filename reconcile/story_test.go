@@ -152,6 +152,10 @@ func (s *story) command(line string) {
 		s.sight(args[0]).Err = nil
 	case "kill", "rm", "swap", "restarts", "log":
 		s.person(word, args[0])
+	case "extra":
+		slot, service, _ := strings.Cut(args[0], "/")
+		f.Instances = append(f.Instances, observed.Instance{Key: plans.Key{Tenant: "acme", Slot: plans.Slot(slot), Service: service},
+			ID: "extra", Digest: "s1:extra", Phase: observed.Running})
 	case "route":
 		s.w.rev++
 		f.Route.Entry.Slot, f.Route.Revision = plans.Slot(args[0]), s.w.rev
