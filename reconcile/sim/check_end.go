@@ -44,9 +44,9 @@ func (b *books) ended(d reconcile.Decision) {
 			b.fail("L1", "heldBack without a reason: %+v", r)
 		}
 	default:
-		// A job after the switch that fails, or never ends, leaves a tenant
+		// A job after the switch that fails, or is ended, leaves a tenant
 		// that serves and is not whole.
-		spoilt := b.w.shape.After && r.State == reconcile.Degraded && !strings.HasPrefix(b.w.word.Job, "good")
+		spoilt := b.w.shape.After && r.State == reconcile.Degraded
 		if b.w.want != nil && !b.w.want.Removed && !spoilt {
 			b.fail("L1", "after the calm it is %q (%s, %s): %s", r.State, r.Reason, r.Phase, r.Why)
 		}
