@@ -44,9 +44,10 @@ func (b *books) ended(d reconcile.Decision) {
 			b.fail("L1", "heldBack without a reason: %+v", r)
 		}
 	default:
-		// A job after the switch that fails, or is ended, leaves a tenant
-		// that serves and is not whole.
-		spoilt := b.w.shape.After && r.State == reconcile.Degraded
+		// A tenant that serves and is not whole: a job after the switch failed or
+		// was ended, or what was upgraded alone got sick after its proof.
+		spoilt := r.State == reconcile.Degraded && (b.w.shape.After ||
+			strings.HasPrefix(b.w.word.Side, "late") || strings.HasPrefix(b.w.word.DB, "late"))
 		if b.w.want != nil && !b.w.want.Removed && !spoilt {
 			b.fail("L1", "after the calm it is %q (%s, %s): %s", r.State, r.Reason, r.Phase, r.Why)
 		}
