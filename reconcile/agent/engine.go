@@ -87,6 +87,14 @@ type member struct {
 
 func (m *member) busy() bool { return len(m.flight) > 0 }
 
+// ending says that we are stopping or removing the instance: what it answers
+// meanwhile says nothing about it.
+func (m *member) ending(k plans.Key) bool {
+	return slices.ContainsFunc(m.flight, func(a reconcile.Action) bool {
+		return (a.Verb == reconcile.Stop || a.Verb == reconcile.Remove) && a.Key == k
+	})
+}
+
 // work is what one tenant's turn wants done, in order.
 type work struct {
 	tenant  string
@@ -389,15 +397,20 @@ func (e *Engine) follow(m *member, before []observed.Instance, now time.Time) {
 	}
 	for i := range m.facts.Instances {
 		in := &m.facts.Instances[i]
-		if in.Log == "" {
+		was := slices.IndexFunc(before, func(b observed.Instance) bool {
+			return b.ID == in.ID && b.Phase == in.Phase && b.Restarts == in.Restarts
+		})
+		if in.Log == "" && was >= 0 {
 			// A look at everything reads no logs; what was read before still tells.
-			if n := slices.IndexFunc(before, func(b observed.Instance) bool {
-				return b.ID == in.ID && b.Phase == in.Phase && b.Restarts == in.Restarts
-			}); n >= 0 {
-				in.Log = before[n].Log
-			}
+			in.Log = before[was].Log
 		}
 		if in.Phase != observed.Running || in.Job {
+			continue
+		}
+		if m.ending(in.Key) {
+			if was >= 0 {
+				in.Health = before[was].Health
+			}
 			continue
 		}
 		e.specs.of(m)

@@ -162,6 +162,17 @@ func (a *Agent) Explain(tenant string) (Explanation, error) {
 	if m == nil {
 		return Explanation{}, refused(fmt.Sprintf("no tenant %q", tenant), "reconcile status lists the tenants")
 	}
-	return Explanation{Status: a.engine.status(m), Report: m.report, Permit: m.permit, Facts: m.facts,
-		Record: m.rec, Want: m.want, Doing: m.flight}, nil
+	e := Explanation{Status: a.engine.status(m), Report: m.report, Permit: m.permit, Facts: m.facts,
+		Record: m.rec, Want: m.want, Doing: m.flight}
+	for i := range m.facts.Instances {
+		in := &m.facts.Instances[i]
+		if in.Log == "" || in.Phase == observed.Running && in.Health.Verdict == observed.Healthy {
+			continue
+		}
+		if e.Log == nil {
+			e.Log = map[string]string{}
+		}
+		e.Log[in.Key.String()] = in.Log
+	}
+	return e, nil
 }

@@ -120,6 +120,11 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 	if len(decision.Actions) > 0 {
 		m.flight = decision.Actions
 		e.inFlight++
+		for i := range m.facts.Instances {
+			if in := &m.facts.Instances[i]; m.ending(in.Key) {
+				e.probes.forget(in.ID)
+			}
+		}
 		delete(e.ready, m)
 		t.Work = append(t.Work, work{m.name, decision.Actions})
 		for _, a := range decision.Actions {
