@@ -61,7 +61,7 @@ func (w *world) life() []chapter {
 	w.commit("ant on 1.0", f.files())
 	end("first deployment", w.pass(0))
 
-	crowd := w.crowd(f.tenants, load.Config{Workers: map[load.Kind]int{load.Get: 1, load.Post: 1, load.Fresh: 1, load.Stream: 1}, Think: 20 * time.Millisecond, Long: 300 * time.Millisecond})
+	crowd := w.crowd(f.tenants, load.Config{Workers: map[load.Kind]int{load.Get: 1, load.Post: 1, load.Fresh: 1, load.Stream: 3}, Think: 20 * time.Millisecond, Long: 300 * time.Millisecond})
 	f.image = w.image("1.1", nil)
 	w.commit("ant on 1.1", map[string]string{"app.yaml": f.template()})
 	end("upgrade", w.pass(0))
@@ -122,7 +122,7 @@ func (w *world) files() string {
 	w.t.Helper()
 	var names []string
 	err := filepath.WalkDir(w.State, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !strings.Contains(path, "/plans.git/") {
+		if err == nil && !strings.Contains(path, "/repo.git/") {
 			names = append(names, "file "+plain(strings.TrimPrefix(path, w.State)))
 		}
 		return err
@@ -136,13 +136,13 @@ func (w *world) files() string {
 var (
 	durations = regexp.MustCompile(`\b[0-9.]+(µs|ms|s)\b`)
 	attempts  = regexp.MustCompile(`\ba[0-9]+-[0-9a-f]{4}\b`)
-	questions = regexp.MustCompile(`retry-[0-9a-f]{8}`)
+	questions = regexp.MustCompile(`\b(retry|removal)-[0-9a-f]{8}\b`)
 	instants  = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}[.0-9]*)?( UTC|Z)?)?`)
 )
 
 // plain is text without what differs from one run to the next.
 func plain(s string) string {
-	for re, with := range map[*regexp.Regexp]string{durations: "TIME", attempts: "ATTEMPT", questions: "QUESTION", instants: "DATE"} {
+	for re, with := range map[*regexp.Regexp]string{durations: "TIME", attempts: "ATTEMPT", questions: "${1}-ID", instants: "DATE"} {
 		s = re.ReplaceAllString(s, with)
 	}
 	return s

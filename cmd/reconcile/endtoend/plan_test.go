@@ -2,14 +2,13 @@ package endtoend
 
 import (
 	"fmt"
-	"strings"
 )
 
 // fleet is the plan of a story: tenants of one template.
 type fleet struct {
 	image   string
 	tenants []string
-	active  string // auto, or a slot: then both slots are warm
+	active  string // a slot: then both are warm; "" is auto
 	bake    string
 	soak    string // how long, and what is kept: "1h, keep: stopped"
 	within  string // that a service may take to become healthy
@@ -17,8 +16,7 @@ type fleet struct {
 
 // template is the file that most commits change.
 func (f fleet) template() string {
-	var b strings.Builder
-	b.WriteString(`apiVersion: reconcile/v1
+	return `apiVersion: reconcile/v1
 kind: Fleet
 metadata: {name: endtoend}
 ---
@@ -42,18 +40,26 @@ spec:
   drain: 5s
   bake: ` + or(f.bake, "0s") + `
   soak: {for: ` + or(f.soak, "1h, keep: stopped") + `}
-`)
-	if f.active != "" && f.active != "auto" {
-		fmt.Fprintf(&b, "  activeSlot: %s\n  slots: {blue: {}, green: {}}\n", f.active)
-	}
-	return b.String()
+`
 }
 
 // files is the whole plan repository.
 func (f fleet) files() map[string]string {
-	files := map[string]string{"app.yaml": f.template()}
+	files := f.own()
+	files["app.yaml"] = f.template()
+	return files
+}
+
+// own are the tenants' own files. What they change is a change of each tenant:
+// they do not wait for each other as they do in a change of the template.
+func (f fleet) own() map[string]string {
+	files := map[string]string{}
 	for _, t := range f.tenants {
-		files[t+".yaml"] = fmt.Sprintf("apiVersion: reconcile/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {template: app}\n", t)
+		more := ""
+		if f.active != "" {
+			more = ", activeSlot: " + f.active + ", slots: {blue: {}, green: {}}"
+		}
+		files[t+".yaml"] = fmt.Sprintf("apiVersion: reconcile/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {template: app%s}\n", t, more)
 	}
 	return files
 }

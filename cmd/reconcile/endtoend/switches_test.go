@@ -26,20 +26,19 @@ func switches(t *testing.T, runtime string, flips int) {
 	w := newWorld(t, runtime)
 	f := fleet{image: w.image("1.0", nil), active: "blue", tenants: []string{"ant", "bee", "cat", "dog", "elk"}}
 	files := f.files()
-	for name, text := range map[string]string{"still.yaml": "apiVersion: reconcile/v1\nkind: Tenant\nmetadata: {name: still}\nspec: {template: app, activeSlot: blue}\n"} {
-		files[name] = text
-	}
+	files["still.yaml"] = "apiVersion: reconcile/v1\nkind: Tenant\nmetadata: {name: still}\n" +
+		"spec: {template: app, services: {app: {image: " + f.image + "}}}\n"
 	w.commit("five tenants with two warm slots, and one that stays as it is", files)
 	w.pass(0)
 	d := w.daemon()
 
-	crowd := w.crowd(f.tenants, load.Config{Workers: map[load.Kind]int{load.Get: 1, load.Post: 1, load.Fresh: 1, load.Stream: 1}, Think: 10 * time.Millisecond, Long: 200 * time.Millisecond})
-	other := w.crowd([]string{"still"}, load.Config{Workers: map[load.Kind]int{load.Get: 1, load.Post: 1, load.Stream: 1, load.Socket: 1}, Think: 10 * time.Millisecond, Long: 3 * time.Second})
+	crowd := w.crowd(f.tenants, load.Config{Workers: map[load.Kind]int{load.Get: 1, load.Post: 1, load.Fresh: 1, load.Stream: 1}, Think: 20 * time.Millisecond, Long: 200 * time.Millisecond})
+	other := w.crowd([]string{"still"}, load.Config{Workers: map[load.Kind]int{load.Get: 1, load.Post: 1, load.Stream: 1, load.Socket: 1}, Think: 20 * time.Millisecond, Long: 3 * time.Second})
 
 	began := time.Now()
 	for n := range flips {
 		f.active = []string{"green", "blue"}[n%2]
-		w.commit(fmt.Sprintf("flip %d to %s", n, f.active), map[string]string{"app.yaml": f.template()})
+		w.commit(fmt.Sprintf("flip %d to %s", n, f.active), f.own())
 		w.pass(0)
 		for _, tenant := range f.tenants {
 			if got := w.answers(tenant, "1.0"); !strings.Contains(got, "slot="+f.active+" ") {
@@ -49,8 +48,10 @@ func switches(t *testing.T, runtime string, flips int) {
 	}
 	t.Logf("%d switches of %d tenants in %s: %s each", flips*len(f.tenants), len(f.tenants), round(time.Since(began)), round(time.Since(began)/time.Duration(flips*len(f.tenants))))
 
-	f.active = "auto"
+	f.active = ""
 	began = time.Now()
+	w.commit("one slot again", f.own())
+	w.pass(0)
 	for _, version := range []string{"1.1", "1.2"} {
 		f.image = w.image(version, nil)
 		w.commit("upgrade to "+version, map[string]string{"app.yaml": f.template()})

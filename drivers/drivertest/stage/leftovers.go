@@ -2,7 +2,6 @@ package stage
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -75,14 +74,10 @@ func (s *Stage) Leftovers(ctx context.Context) ([]string, error) {
 	return left, nil
 }
 
-// processes are those whose command line, working directory, root or mounts of
-// their own are on the stage, but for ourselves.
+// processes are those whose command line, working directory or root file system
+// is on the stage, but for ourselves.
 func (s *Stage) processes() ([]string, error) {
 	pids, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return nil, err
-	}
-	ours, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
 		return nil, err
 	}
@@ -96,15 +91,25 @@ func (s *Stage) processes() ([]string, error) {
 			continue // it has ended
 		}
 		cwd, _ := os.Readlink(filepath.Join(dir, "cwd"))
-		root, _ := os.Readlink(filepath.Join(dir, "root"))
 		text := strings.ReplaceAll(strings.Trim(string(cmdline), "\x00"), "\x00", " ")
-		var mounts []byte
-		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err == nil && ns != ours {
-			mounts, _ = os.ReadFile(filepath.Join(dir, "mountinfo"))
-		}
-		if strings.Contains(text, s.Dir+"/") || strings.HasPrefix(cwd+"/", s.Dir+"/") || strings.HasPrefix(root+"/", s.Dir+"/") || bytes.Contains(mounts, []byte(s.Dir+"/")) {
+		if strings.Contains(text, s.Dir+"/") || strings.HasPrefix(cwd+"/", s.Dir+"/") || s.isRootOf(dir) {
 			left = append(left, "process "+filepath.Base(dir)+" "+text)
 		}
 	}
 	return left, nil
+}
+
+// isRootOf says that the root file system of a process is on the stage. Other
+// mounts say nothing: they spread to namespaces that have no part in it.
+func (s *Stage) isRootOf(proc string) bool {
+	mounts, err := os.ReadFile(filepath.Join(proc, "mountinfo"))
+	if err != nil {
+		return false // it has ended
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == "/" {
+			return strings.Contains(line, s.Dir+"/")
+		}
+	}
+	return false
 }
