@@ -50,7 +50,7 @@ func (p *program) pass(ctx context.Context, set settings) error {
 		view.Say(fmt.Sprintf("commit %s by %s: %s", rev.Commit.Short(), rev.Commit.Author, rev.Commit.Subject))
 	}
 	if rev.Behind != nil {
-		view.Warn("the accepted plan stays in force: " + rev.Behind.Error())
+		view.Warn(behindText(rev.Behind))
 	}
 	p.passing = "what was under way is looked at again by the next pass"
 	out, err := a.Pass(ctx)
@@ -62,6 +62,16 @@ func (p *program) pass(ctx context.Context, set settings) error {
 		res.Behind = rev.Behind.Error()
 	}
 	return p.passDone(view, set, res, rev.Behind)
+}
+
+// behindText says why the newest plan is not in force, and what to do about it.
+func behindText(err error) string {
+	text := "the accepted plan stays in force: " + err.Error()
+	var problem *observed.Problem
+	if errors.As(err, &problem) && problem.Hint != "" {
+		text += "\n  → " + problem.Hint
+	}
+	return text
 }
 
 // passDone prints the summary and decides the exit code. A refused commit is an
@@ -141,7 +151,7 @@ func (p *program) passByDaemon(ctx context.Context, set settings, c *agent.Clien
 	res := passResult{Outcome: out}
 	if st.Source.Problem != nil {
 		res.Behind = st.Source.Problem.Error()
-		view.Warn("the accepted plan stays in force: " + res.Behind)
+		view.Warn(behindText(st.Source.Problem))
 		return p.passDone(view, set, res, st.Source.Problem)
 	}
 	return p.passDone(view, set, res, nil)

@@ -18,11 +18,20 @@ func eventLine(e reconcile.Event) string {
 func writeOutcome(w io.Writer, o agent.Outcome) {
 	for _, r := range o.Blocked {
 		fmt.Fprintf(w, "blocked  %s: %s\n", r.Tenant, r.Why)
+		if r.Problem != nil && r.Problem.Hint != "" {
+			fmt.Fprintf(w, "         → %s\n", r.Problem.Hint)
+		}
+		if r.Next != "" {
+			fmt.Fprintf(w, "         → %s\n", r.Next)
+		}
 		writeQuestion(w, r.Question)
 		fmt.Fprintf(w, "         → reconcile explain %s\n", r.Tenant)
 	}
 	for _, r := range o.Waiting {
 		fmt.Fprintf(w, "waiting  %s: %s\n", r.Tenant, r.Why)
+		if r.Problem != nil && r.Problem.Hint != "" {
+			fmt.Fprintf(w, "         → %s\n", r.Problem.Hint)
+		}
 	}
 	for _, d := range o.Due {
 		if d.What != "" {
