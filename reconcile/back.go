@@ -148,7 +148,7 @@ func (m *machine) restore() bool {
 	if old == nil {
 		return m.unroute(Launch, "the first version did not prove itself: nothing serves")
 	}
-	if !a.Stopped && !a.Switched && a.Hold == nil && (old.Entry.Tenant == "" || m.routed() == old.Slot) {
+	if !a.Stopped && !a.Switched && a.Hold == nil && (old.Entry.Tenant == "" || m.routed() != a.New.Slot) {
 		return true
 	}
 	parts, ok := m.parts(old)
