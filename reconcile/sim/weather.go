@@ -236,8 +236,8 @@ func (w *world) answer() {
 	}
 	words := sorted(q.Answers)
 	if w.calm {
-		// In the calm nobody insists on trying for ever.
-		words = slices.DeleteFunc(words, func(word string) bool { return word == "retry" && w.insisted > 1 })
+		// In the calm nobody insists on trying or waiting for ever.
+		words = slices.DeleteFunc(words, func(word string) bool { return word == "retry" && w.insisted > 1 || word == "wait" })
 		w.insisted++
 	}
 	if len(words) == 0 {
