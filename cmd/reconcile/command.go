@@ -56,6 +56,8 @@ tenant is where it should be, or says why one is not.`,
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		// As many letters as a slip of the keys takes.
+		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, err := p.settings(cmd)
 			if err != nil {

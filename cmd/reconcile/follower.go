@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
@@ -29,14 +28,13 @@ type follower struct {
 }
 
 // firstPlan waits for a plan where there is none yet: a daemon that starts with
-// its host must not give up because the repository is not reachable yet, or
-// because its newest commit is waiting to be mended.
+// its host must not give up because the repository is not reachable or empty yet,
+// or because its newest commit waits to be mended.
 func firstPlan(ctx context.Context, f *feed, set settings, log *slog.Logger) (revision, error) {
 	for {
 		rev, err := f.Newest(ctx, "")
-		var bad refusedPlan
-		if err == nil || !errors.As(err, &bad) && observed.ClassOf(err) != observed.Environment {
-			return rev, err
+		if err == nil {
+			return rev, nil
 		}
 		log.Error("no plan yet", "err", err, "again", set.Repo.Interval.Std())
 		if err := notify("READY=1\nSTATUS=no plan yet"); err != nil {
@@ -50,23 +48,27 @@ func firstPlan(ctx context.Context, f *feed, set settings, log *slog.Logger) (re
 	}
 }
 
-// Fetch reads the repository now and hands a new plan to the agent.
+// Fetch reads the repository now and hands a new plan to the agent. That the
+// newest commit cannot be had, or is refused, is an error.
 func (f *follower) Fetch(ctx context.Context) error {
-	f.mu.Lock()
-	rev, err := f.feed.Newest(ctx, f.last.Commit.Hash)
-	f.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if err := f.take(rev); err != nil {
-		return err
-	}
-	return rev.Behind
+	behind, err := f.read(ctx)
+	return errors.Join(err, behind)
 }
 
-func (f *follower) take(rev revision) error {
+// read does the same, and tells apart why the accepted plan stays in force (which
+// was logged when it began) from what went wrong with it.
+func (f *follower) read(ctx context.Context) (behind, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	rev, err := f.feed.Newest(ctx, f.last.Commit.Hash)
+	if err != nil {
+		return nil, err
+	}
+	return rev.Behind, f.take(rev)
+}
+
+// take brings a revision into force. The caller holds mu, or is alone.
+func (f *follower) take(rev revision) error {
 	if rev.Behind != nil {
 		if f.down.IsZero() {
 			f.down = time.Now()
@@ -118,11 +120,8 @@ func (f *follower) poll(ctx context.Context) error {
 		case <-wait.C:
 		}
 		wait.Stop()
-		if err := f.Fetch(ctx); err != nil && ctx.Err() == nil && observed.ClassOf(err) != observed.Environment {
-			var bad refusedPlan
-			if !errors.As(err, &bad) {
-				f.log.Error("read repository", "err", err)
-			}
+		if _, err := f.read(ctx); err != nil && ctx.Err() == nil {
+			f.log.Error("repository unreadable", "err", err)
 		}
 	}
 }

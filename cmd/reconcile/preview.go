@@ -15,6 +15,8 @@ type previewResult struct {
 	agent.Preview
 	// Notes say what a person must know to read it.
 	Notes []string `json:"notes,omitempty"`
+
+	rev revision
 }
 
 // preview is the dry-run: what a pass would do with the newest plan.
@@ -45,6 +47,7 @@ func (p *program) preview(ctx context.Context, set settings) error {
 	if err != nil {
 		return err
 	}
+	out.rev = rev
 	if set.Output == "json" {
 		if err := p.json(out); err != nil {
 			return err

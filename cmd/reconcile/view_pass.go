@@ -3,11 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/reconcile"
@@ -26,6 +23,8 @@ type passView struct {
 	drawn  int // lines of the table on the screen
 	moving map[string]moving
 	closed bool
+	begun  time.Time     // or when the last line was printed
+	ended  chan struct{} // closed with the view; nil: no terminal
 }
 
 // moving is one line of the table.
@@ -38,13 +37,30 @@ type moving struct {
 
 func newPassView(out, errs io.Writer, format string) *passView {
 	v := &passView{out: out, errs: errs, quiet: format == "json", moving: map[string]moving{}}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		v.width = 80
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
-			v.width = w
-		}
+	if v.width = width(out); v.width > 0 && !v.quiet {
+		v.begun, v.ended = time.Now(), make(chan struct{})
+		go v.tick()
 	}
 	return v
+}
+
+// tick draws the table again as time goes by, so that a terminal is never silent.
+func (v *passView) tick() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-v.ended:
+			return
+		case <-t.C:
+			v.mu.Lock()
+			if !v.closed {
+				v.erase()
+				v.draw()
+			}
+			v.mu.Unlock()
+		}
+	}
 }
 
 // Say prints a line.
@@ -61,6 +77,7 @@ func (v *passView) line(w io.Writer, text string) {
 	}
 	v.erase()
 	fmt.Fprintln(w, text)
+	v.begun = time.Now()
 	v.draw()
 }
 
@@ -107,6 +124,9 @@ func (v *passView) Close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.erase()
+	if v.ended != nil && !v.closed {
+		close(v.ended)
+	}
 	v.closed = true
 }
 
@@ -123,17 +143,21 @@ func (v *passView) draw() {
 	}
 	for _, name := range sortedNames(v.moving) {
 		m := v.moving[name]
-		text := fmt.Sprintf("  %-16s %s %s", name, m.verb, m.target)
+		text := fmt.Sprintf("  %-16s %s %s", name, m.verb, shortDigests(m.target))
 		if m.moved != nil {
 			text += " " + moved(*m.moved)
 		}
-		text += fmt.Sprintf(" (%s)", time.Since(m.since).Round(time.Second))
-		if len(text) > v.width-1 {
-			text = text[:v.width-1]
-		}
-		fmt.Fprintln(v.out, text)
-		v.drawn++
+		v.drawLine(text, m.since)
 	}
+	if len(v.moving) == 0 && time.Since(v.begun) > patient {
+		v.drawLine("  waiting for probes, bakes and drains", v.begun)
+	}
+}
+
+// drawLine draws one line of the table, with how long it has been so.
+func (v *passView) drawLine(text string, since time.Time) {
+	fmt.Fprintln(v.out, cut(fmt.Sprintf("%s (%s)", text, time.Since(since).Round(time.Second)), v.width-1))
+	v.drawn++
 }
 
 // moved says how far a pull or a copy is.

@@ -35,9 +35,10 @@ func changeOf(op string) change {
 // writePreview draws a dry-run, one action a line. columns is the width of the
 // terminal, 0 if it is none.
 func writePreview(w io.Writer, v previewResult, columns int) {
-	for _, n := range v.Notes {
-		fmt.Fprintln(w, "note: "+n)
+	if c := v.rev.Commit; c.Hash != "" {
+		fmt.Fprintf(w, "commit %s by %s: %s\n", c.Short(), c.Author, c.Subject)
 	}
+	writeNotes(w, v.Notes)
 	for _, u := range v.Unseen {
 		fmt.Fprintf(w, "note: cannot be seen, and is taken as empty: %s\n", u)
 		if u.Hint != "" {
