@@ -111,6 +111,9 @@ func (m *machine) goBack() {
 		m.liveBack()
 		return
 	}
+	if a.Restored && a.New.Entry.Tenant != "" && m.routed() == a.New.Slot {
+		a.Restored = false // a switch that was given up came late
+	}
 	if !a.Restored {
 		if !m.restore() {
 			return
@@ -214,7 +217,10 @@ func (m *machine) makeWay() bool {
 			a.Hold = &HoldWindow{ID: m.in.Name + "/" + a.ID + "/back", At: m.now, Limit: m.holdLimit()}
 		}
 		if !m.held() && m.now.Before(a.Hold.end()) {
-			m.route(Switch, "hold", m.seen.Route.Entry, a.Hold, "let requests wait while the old version comes back")
+			if !m.ordered(m.seen.Route.Entry) {
+				m.route(Switch, "hold", m.seen.Route.Entry, a.Hold, "let requests wait while the old version comes back")
+			}
+			m.poll(pollHeld)
 			return false
 		}
 	}
