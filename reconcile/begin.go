@@ -149,7 +149,7 @@ func (m *machine) newIdle() *Attempt {
 		if idle != nil {
 			// The entry is gone: it is retired like a kept slot whose time is over.
 			m.rec.Kept, m.rec.KeptUntil, m.rec.Idle = idle, m.now, nil
-			m.again = true
+			m.recast = true
 		}
 		m.rec.Target.Idle = ""
 		return nil
@@ -158,7 +158,7 @@ func (m *machine) newIdle() *Attempt {
 		return nil
 	case kept != nil && kept.Generation == m.target.Idle && kept.Baked:
 		m.rec.Idle, m.rec.Kept = kept, nil
-		m.again = true
+		m.recast = true
 		m.rec.Target.Idle = m.target.Idle
 		return nil
 	}

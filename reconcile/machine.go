@@ -28,7 +28,7 @@ type machine struct {
 	wake    time.Time
 	report  Report
 	drift   []Drift
-	again   bool   // roles of slots changed: care for them once more
+	recast  bool   // roles of slots changed: care for them once more
 	pending string // a hold that waits for a safe state
 }
 
@@ -80,6 +80,7 @@ func (m *machine) finish() (Decision, Record) {
 	if t := m.rec.Trouble; t != nil && len(m.actions) == 0 && !m.waiting() && m.rec.Attempt == nil {
 		m.rec.Trouble = nil // nothing is left to be done about it
 	}
+	m.again()
 	if len(m.actions) > 0 {
 		m.wake = m.now
 	}

@@ -118,8 +118,11 @@ func (m *machine) holdOn() bool {
 		return false
 	}
 	if !m.held() {
-		m.route(Quiesce, "hold", m.rec.Entry, a.Hold, "let requests wait while the data change hands")
+		if !m.ordered(m.rec.Entry) {
+			m.route(Quiesce, "hold", m.rec.Entry, a.Hold, "let requests wait while the data change hands")
+		}
 		m.wakeAt(a.Hold.undoAt())
+		m.poll(pollHeld)
 		return false
 	}
 	if open := m.seen.Route.Slots[m.rec.Current.Slot].InFlight; open > 0 && !a.Stopped {
@@ -135,6 +138,13 @@ func (m *machine) holdOn() bool {
 		return false
 	}
 	return true
+}
+
+// ordered says that the router has an entry with the hold of the attempt; it
+// may not be confirmed yet.
+func (m *machine) ordered(e plans.Entry) bool {
+	h := m.seen.Route.Entry.Hold
+	return h != nil && h.ID == m.rec.Attempt.Hold.ID && m.routeIs(e, true)
 }
 
 // stopWriters proves that what must not write any more has stopped: services

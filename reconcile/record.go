@@ -47,6 +47,10 @@ type Record struct {
 
 	// Trouble is the last problem met, until it is overcome.
 	Trouble *Trouble `json:"trouble,omitempty"`
+	// Ordered names what was ordered last, Again how often in a row it was done
+	// and not seen.
+	Ordered string `json:"ordered,omitempty"`
+	Again   int    `json:"again,omitempty"`
 	// Unknown is since when a part of the world cannot be seen.
 	Unknown time.Time `json:"unknown,omitzero"`
 	// Holding is since when a person's hold is in force.

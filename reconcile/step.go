@@ -187,8 +187,8 @@ func (m *machine) onward() bool {
 		if m.rec.Target != m.target {
 			m.rec.Target = m.target
 		}
-		if m.again {
-			m.again = false
+		if m.recast {
+			m.recast = false
 			m.steady()
 			return true
 		}

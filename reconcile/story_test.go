@@ -131,6 +131,9 @@ func (s *story) command(line string) {
 		s.retry = true
 	case "rollback":
 		s.local = reconcile.GoBack
+	case "lie":
+		times, _ := strconv.Atoi(args[1])
+		s.w.fails = append(s.w.fails, failure{match: args[0], times: times, lie: true})
 	case "fail", "lose":
 		times := 1
 		if len(args) > 3 {

@@ -77,6 +77,45 @@ func (m *machine) heed() {
 	}
 }
 
+// done and not seen is tried this often before it counts as a problem: a look
+// may come before the effect shows.
+const unseenTries = 2
+
+// again slows down orders that were carried out and changed nothing that can
+// be seen: a driver that lies must not make us spin.
+func (m *machine) again() {
+	r := &m.rec
+	if len(m.actions) == 0 {
+		if !m.waiting() {
+			r.Ordered, r.Again = "", 0
+		}
+		return
+	}
+	ids := make([]any, len(m.actions))
+	for i, a := range m.actions {
+		ids[i] = a.ID
+	}
+	name := digest(8, ids...)
+	switch {
+	case name != r.Ordered:
+		r.Ordered, r.Again = name, 0
+		return
+	case len(m.in.Results) == 0 || r.Trouble != nil && r.Trouble.Problem.Text != unseenText:
+		return // not carried out, or not done
+	}
+	if r.Again++; r.Again <= unseenTries {
+		return
+	}
+	last := m.actions[0]
+	tries := r.Again - unseenTries
+	r.Trouble = &Trouble{Action: last.ID, Tries: tries, Since: m.now, Next: m.now.Add(pause(observed.Transient, tries)),
+		Problem: observed.Problem{Op: string(last.Verb), Ref: m.in.Name, Class: observed.Transient, Text: unseenText,
+			Hint: "compare what the host shows with what was ordered"}}
+	m.actions, m.wake = nil, r.Trouble.Next
+}
+
+const unseenText = "it was done and cannot be seen"
+
 // waiting says that a problem's pause is not over.
 func (m *machine) waiting() bool {
 	t := m.rec.Trouble

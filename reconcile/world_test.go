@@ -37,6 +37,7 @@ type failure struct {
 	problem observed.Problem
 	times   int
 	after   bool // the reply is lost: it happens all the same
+	lie     bool // it is said to be done and is not
 }
 
 var start = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
@@ -144,6 +145,9 @@ func (w *world) do(a reconcile.Action) reconcile.Result {
 			continue
 		}
 		f.times--
+		if f.lie {
+			return res
+		}
 		p := f.problem
 		p.Op = string(a.Verb)
 		res.Problem = &p
