@@ -165,7 +165,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 		case reconcile.Route:
 			b.checkRoute(in, route, a)
 			if a.Entry.Slot != b.routed && a.Entry.Slot != plans.NoSlot {
-				b.before, b.routed, b.since = b.routed, a.Entry.Slot, in.Now
+				b.before, b.routed, b.since = b.routed, a.Entry.Slot, b.w.now
 				app := in.Facts.Instance(b.routed, "app")
 				b.back = app != nil && b.versions[app.Generation] != nil
 			}

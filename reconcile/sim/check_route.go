@@ -132,7 +132,7 @@ func (b *books) checkBake(in reconcile.Input, a reconcile.Action) {
 	if in.Facts.Route.Entry.Slot != b.routed || b.w.shape.Recreate && a.Verb == reconcile.Stop {
 		return
 	}
-	if held := in.Now.Sub(b.since); held < bake.Std() {
+	if held := b.w.now.Sub(b.since); held < bake.Std() {
 		b.fail("S10", "%s of %s, the way back, %s after the switch: the bake is %s", a.Verb, a.Key, held, bake)
 	}
 }
@@ -147,8 +147,8 @@ func (b *books) checkDrain(in reconcile.Input, route observed.Route, a reconcile
 		return
 	}
 	open := in.Facts.Route.Slots[a.Key.Slot].InFlight
-	if open > 0 && in.Now.Sub(b.since) < drain.Std() && in.Want != nil && !in.Want.Removed {
-		b.fail("drain", "%s of %s with %d requests open, %s after the switch", a.Verb, a.Key, open, in.Now.Sub(b.since))
+	if open > 0 && b.w.now.Sub(b.since) < drain.Std() && in.Want != nil && !in.Want.Removed {
+		b.fail("drain", "%s of %s with %d requests open, %s after the switch", a.Verb, a.Key, open, b.w.now.Sub(b.since))
 	}
 }
 
