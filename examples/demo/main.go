@@ -202,9 +202,13 @@ func (d *demo) upgrade(ctx context.Context, message, from, to string, exit int) 
 		return err
 	}
 	say("   And now for real:")
-	runs := map[string]*load.Run{}
+	runs, seen := map[string]*load.Run{}, map[string]*switchover{}
 	for _, t := range tenants {
-		runs[t] = load.Start(ctx, load.Config{Proxy: d.Proxy, Host: t + ".example.com", Workers: map[load.Kind]int{load.Get: 2, load.Post: 1, load.Fresh: 1}})
+		seen[t] = &switchover{}
+		runs[t] = load.Start(ctx, load.Config{
+			Proxy: d.Proxy, Host: t + ".example.com", Expect: seen[t].note,
+			Workers: map[load.Kind]int{load.Get: 2, load.Post: 1, load.Fresh: 1},
+		})
 	}
 	passErr := d.pass(ctx, exit)
 	failed := 0
@@ -212,6 +216,7 @@ func (d *demo) upgrade(ctx context.Context, message, from, to string, exit int) 
 		r := runs[t].Stop()
 		failed += r.Failed()
 		say("   %-8s %s", t, r)
+		say("            %s", seen[t])
 	}
 	if passErr != nil {
 		return passErr
