@@ -3,11 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/drivers/caddy"
@@ -30,13 +34,76 @@ func openRouter(set settings, owner drivers.Owner) (drivers.Router, error) {
 }
 
 // startProxy starts the proxy detached, or adopts the one that answers.
-func startProxy(ctx context.Context, set settings) error {
-	_, err := caddy.Start(ctx, caddy.Proxy{
+func startProxy(ctx context.Context, set settings) (caddy.Running, error) {
+	return caddy.Start(ctx, caddy.Proxy{
 		Binary: proxyBinary(set.Drivers.Caddy.Binary),
 		Dir:    cmp.Or(set.Drivers.Caddy.State, set.at("caddy")),
 		Socket: set.adminSocket(), Listen: []string{set.Drivers.Caddy.Listen},
 	})
-	return err
+}
+
+// keepProxy starts the proxy again whenever it ends, until ctx does. It serves
+// from its own table at once; back is called for the rest to be looked at.
+func keepProxy(ctx context.Context, set settings, log *slog.Logger, back func()) error {
+	pause := proxyPause
+	for {
+		running, err := startProxy(ctx, set)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			log.Error("proxy does not start", "err", err, "again", pause)
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, time.Minute)
+			continue
+		}
+		if running.Started {
+			log.Warn("proxy had ended and was started again", "pid", running.PID)
+			back()
+		}
+		began := time.Now()
+		if err := awaitEnd(ctx, running.PID); err != nil {
+			return err
+		}
+		// One that keeps ending is not started in a tight loop.
+		if time.Since(began) < pause {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, time.Minute)
+		} else {
+			pause = proxyPause
+		}
+	}
+}
+
+// proxyPause is the first pause before a proxy that does not stay up is started
+// again; it doubles up to a minute.
+const proxyPause = 100 * time.Millisecond
+
+// endPoll is how often awaitEnd looks whether it shall give up waiting.
+const endPoll = 500 * time.Millisecond
+
+// awaitEnd waits until a process that need not be a child has ended, or ctx has.
+func awaitEnd(ctx context.Context, pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return context.Cause(ctx) // it has ended already
+	}
+	defer unix.Close(fd)
+	for ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(endPoll.Milliseconds()))
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return nil
+		}
+	}
+	return context.Cause(ctx)
 }
 
 // proxyBinary is the configured one, else the one beside us, else by PATH.
