@@ -31,6 +31,9 @@ type Document struct {
 	Formerly string // metadata.formerly
 	Spec     map[string]any
 	At       Pos
+	// Hash names the document's content, the same for the same content; "" is
+	// not known. See Memory.
+	Hash string
 	// Where gives the place of a field by its path ("/services/app/image"),
 	// or the nearest parent that has one. Never nil after loading.
 	Where func(path string) Pos

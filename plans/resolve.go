@@ -17,6 +17,9 @@ type Options struct {
 	// File returns the content of a file of the same commit, by its path from
 	// the root of the plan. nil: there are no such files.
 	File func(path string) ([]byte, error)
+	// Memory spares what did not change since it was last given; nil: all is
+	// resolved anew.
+	Memory *Memory
 }
 
 // Resolve merges the documents into the plan for one node. Its tenants are in
@@ -39,15 +42,26 @@ func Resolve(docs []Document, o Options) (*Plan, []Problem) {
 		r.base(name) // also those that no tenant uses are checked
 	}
 	claims := newClaims(r)
+	before, next := r.recall(docs)
 	for _, d := range r.tenants {
-		t, s := r.tenant(d)
-		claims.tenant(&t.Tenant, s)
+		t, known := before.known(r, d)
+		s := &subject{r: r, tenant: d.Name, layers: []layer{{name: "tenant", doc: d, raw: d.Spec}}}
+		if !known {
+			var made draft
+			made, s = r.tenant(d)
+			t = made.Tenant
+		}
+		next.note(r, d, t)
+		claims.tenant(&t, s)
 		if o.Node == "" || t.Node == "" || t.Node == o.Node {
-			plan.Tenants = append(plan.Tenants, t.Tenant)
+			plan.Tenants = append(plan.Tenants, t)
 		}
 	}
 	if problems := r.found.sorted(); len(problems) > 0 {
 		return nil, problems
+	}
+	if o.Memory != nil {
+		o.Memory.keep(r, next)
 	}
 	slices.SortFunc(plan.Tenants, func(a, b Tenant) int {
 		return cmp.Or(cmp.Compare(a.Labels["ring"], b.Labels["ring"]), cmp.Compare(a.Name, b.Name))

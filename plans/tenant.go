@@ -13,10 +13,10 @@ type Tenant struct {
 	Template string            `json:"template,omitempty"`
 	// Release names what a rollout spreads: a digest of the template as it is
 	// before the tenant's own values. "" where there is no template.
-	Release string `json:"release,omitempty"`
-	Policy   string            `json:"batchPolicy,omitempty"`
-	Strategy Strategy          `json:"strategy,omitempty"`
-	Overlap  bool              `json:"overlap,omitempty"`
+	Release  string   `json:"release,omitempty"`
+	Policy   string   `json:"batchPolicy,omitempty"`
+	Strategy Strategy `json:"strategy,omitempty"`
+	Overlap  bool     `json:"overlap,omitempty"`
 
 	// ActiveSlot is NoSlot for auto. Core feeds the active slot.
 	ActiveSlot Slot `json:"activeSlot,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -81,6 +82,11 @@ func readAll(fsys fs.FS, root string, files []string, o Options) ([]entry, error
 		}
 		parsing.Go(func() error {
 			docs, problems := Parse(strings.TrimPrefix(file, root+"/"), text)
+			if hash := known.hash; hash != "" {
+				for n := range docs {
+					docs[n].Hash = hash + "#" + strconv.Itoa(n)
+				}
+			}
 			entries[i].docs, entries[i].problems = slices.Clip(docs), problems
 			return nil
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -19,6 +20,9 @@ type feed struct {
 	set   settings
 	src   *source.Source // nil for a working tree
 	cache *schema.Cache
+
+	resolving sync.Mutex   // guards memory
+	memory    plans.Memory // of the tenants last resolved
 }
 
 // revision is one resolved plan and where it comes from.
@@ -182,7 +186,11 @@ func (f *feed) resolve(fsys fs.FS, hash func(string) string, commit string) (*pl
 	if len(problems) > 0 {
 		return nil, problems, nil
 	}
-	plan, problems := plans.Resolve(docs, f.options(fsys, commit))
+	o := f.options(fsys, commit)
+	o.Memory = &f.memory
+	f.resolving.Lock()
+	plan, problems := plans.Resolve(docs, o)
+	f.resolving.Unlock()
 	if len(problems) > 0 {
 		return nil, problems, nil
 	}

@@ -25,7 +25,7 @@ import (
 // The probe of the convergence benchmark: two good answers, as close as a plan
 // would have them. Waiting for more would hide what reconcile itself costs.
 const (
-	probeEvery = 50 * time.Millisecond
+	probeEvery = 200 * time.Millisecond
 	probeTimes = 2
 )
 
