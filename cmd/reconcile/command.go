@@ -77,6 +77,16 @@ tenant is where it should be, or says why one is not.`,
 		p.rollback(), p.nudge(), p.pin(), p.schema(), p.version(),
 	)
 	completeFlags(root)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, own := range root.Commands() {
+		switch own.Name() { // cobra's own have no example
+		case "completion":
+			own.Example = "  source <(reconcile completion bash)"
+		case "help":
+			own.Hidden = true
+		}
+	}
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp)
 	return root
 }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
+	"github.com/gitops-fleet/reconcile/reconcile/source"
+)
+
+var (
+	noon  = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	image = "registry.example.com/app:1.1@sha256:1cea2a52161b008f5c8850f0ac32cf38a4fab939239db9ccaa295590538baf19"
+	asks  = &reconcile.Question{ID: "globex.back-9c4e", Since: noon, Text: "the old version would lose 12 s of writes",
+		Answers: map[string]string{"stay": "the new version keeps serving", "discard": "goes back, without these writes"}}
+	held = reconcile.Report{Tenant: "acme", State: reconcile.HeldBack, Reason: "failed", Since: noon,
+		Why: "g1:e53d80ac is held back here: acme/green/app is not healthy: GET /health: 500", Next: "a new target in the plan tries again"}
+)
+
+// Screens from fixed values. Run with -update and read the diff.
+func TestScreens(t *testing.T) {
+	local := time.Local
+	time.Local = time.UTC
+	t.Cleanup(func() { time.Local = local })
+	status := statusResult{Notes: []string{"no daemon runs here: this is one look, and nothing is acted on"}, Status: agent.Status{
+		Fleet: "demo", Node: "host-1", Commit: "242fb115c5bc27900db16a26626cdeed38e9c7e8", Now: noon,
+		Source: agent.SourceState{Since: noon.Add(-time.Hour), Problem: &observed.Problem{Op: "ask remote", Ref: "https://git.example.com/fleet.git main", Text: "connection refused", Hint: "is it up?"}},
+		Tenants: []agent.TenantStatus{
+			{Name: "acme", State: held.State, Reason: held.Reason, ActiveSlot: plans.Blue, Generation: "g1:670da367aaaaaaaa", Since: noon.Add(-90 * time.Second), Why: held.Why,
+				Services: []agent.ServiceStatus{{Name: "app", Running: true, Healthy: true}, {Name: "worker", Running: true}}},
+			{Name: "a-much-longer-name", State: reconcile.Converged, ActiveSlot: plans.Green, Generation: "g1:1dc0f700bbbbbbbb", Since: noon.Add(-72 * time.Hour), Why: "runs what the plan says"},
+		},
+	}}
+	preview := previewResult{
+		rev:   revision{Commit: source.Commit{Hash: "242fb115c5bc27900db16a26626cdeed38e9c7e8", Author: "Ann", Subject: "app 1.1"}},
+		Notes: []string{"process 4711 is at work on this host since 12:00:00: what is shown may move"},
+		Preview: agent.Preview{
+			Changes: []agent.Change{
+				{Tenant: "acme", Op: "replace", GivesUp: plans.Green, Kept: plans.Blue, Until: noon.Add(time.Hour), Actions: []agent.Planned{
+					{Op: "pull", Target: image, Why: "the new version needs its image"}, {Op: "route", Target: "acme→green", Why: "the new version is proved"}}},
+				{Tenant: "globex", Op: "delete", Actions: []agent.Planned{{Op: "stop", Target: "globex/blue/app", Why: "the plan removes it"}}},
+			},
+			Summary: map[string]int{"replace": 1, "delete": 1, "unchanged": 4, "blocked": 1}, Takes: 7 * time.Second,
+			Ports:   []agent.PortChoice{{Key: plans.Key{Tenant: "acme", Slot: plans.Green, Service: "app"}, Name: "http", Port: 20123}},
+			Blocked: []reconcile.Report{{Tenant: "initech", Why: "host file /etc/initech.env is not there"}},
+			Unseen:  []*observed.Problem{{Op: "look at instances of docker", Text: "no such socket", Hint: "start the engine"}},
+		},
+	}
+	explanation := agent.Explanation{
+		Report: reconcile.Report{Tenant: "globex", State: reconcile.Converged, Since: noon, Why: "runs what the plan says", Question: asks},
+		Record: reconcile.Record{Current: &reconcile.Version{Slot: plans.Green, Generation: "g1:1dc0f700bbbbbbbb", Since: noon, Baked: true}},
+		Facts: observed.Tenant{Instances: []observed.Instance{
+			{Key: plans.Key{Tenant: "globex", Slot: plans.Green, Service: "app"}, Phase: observed.Running, Image: image, Health: observed.Health{Verdict: observed.Healthy, Last: "GET /health: 200 in 1ms"}},
+			{Key: plans.Key{Tenant: "globex", Slot: plans.Blue, Service: "app"}, Phase: observed.Exited, Image: image},
+		}},
+		Log: map[string]string{"globex/blue/app": "listening\nfatal: disk full\n"},
+	}
+	for name, draw := range map[string]func(*bytes.Buffer){
+		"status":    func(b *bytes.Buffer) { writeStatus(b, status, 0) },
+		"status_80": func(b *bytes.Buffer) { writeStatus(b, status, 80) },
+		"status_none": func(b *bytes.Buffer) {
+			writeStatus(b, statusResult{Status: agent.Status{Fleet: "demo", Node: "host-1"}}, 0)
+		},
+		"preview":      func(b *bytes.Buffer) { writePreview(b, preview, 0) },
+		"preview_80":   func(b *bytes.Buffer) { writePreview(b, preview, 80) },
+		"preview_none": func(b *bytes.Buffer) { writePreview(b, previewResult{}, 0) },
+		"pass": func(b *bytes.Buffer) {
+			writeOutcome(b, agent.Outcome{Actions: 24, Took: 7840 * time.Millisecond, Due: []agent.Due{{Tenant: "acme", At: noon, What: "the way back to g1:670da367 is kept until 12:00"}}})
+		},
+		"pass_none": func(b *bytes.Buffer) { writeOutcome(b, agent.Outcome{}) },
+		"pass_blocked": func(b *bytes.Buffer) {
+			globex := reconcile.Report{Tenant: "globex", State: reconcile.Converged, Why: "runs what the plan says", Question: asks}
+			writeOutcome(b, agent.Outcome{Actions: 1, Took: time.Second, Blocked: []reconcile.Report{held, globex}, Waiting: []reconcile.Report{{Tenant: "initech", Why: "registry.example.com is down"}}})
+		},
+		"explain": func(b *bytes.Buffer) { writeExplanation(b, explanation) },
+		"drift": func(b *bytes.Buffer) {
+			writeDrift(b, []agent.TenantDrift{{Tenant: "acme", Drift: []reconcile.Drift{{Kind: "missing", What: "acme/blue/app", Text: "acme/blue/app was removed"}}}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			draw(&b)
+			file := filepath.Join("testdata", "screens", name+".txt")
+			if *update {
+				if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != string(want) {
+				t.Errorf("screen %s:\n%s\nwant:\n%s", name, b.String(), want)
+			}
+		})
+	}
+}
