@@ -28,10 +28,11 @@ type running struct {
 	cancel context.CancelCauseFunc
 }
 
-// loop runs turns until settled says so after one, ctx ends, or the journal
+// loop runs turns until settled says so after one (or when it is to be asked
+// again at the latest), ctx ends, or the journal
 // cannot be written. What is under way is cancelled and waited for before it
 // returns.
-func (a *Agent) loop(ctx context.Context, settled func() bool) error {
+func (a *Agent) loop(ctx context.Context, settled func() (bool, time.Time)) error {
 	if !a.looping.TryLock() {
 		return errLooping
 	}
@@ -54,8 +55,14 @@ func (a *Agent) loop(ctx context.Context, settled func() bool) error {
 		if err != nil {
 			return err
 		}
-		if settled != nil && settled() {
-			return nil
+		if settled != nil {
+			done, when := settled()
+			if done {
+				return nil
+			}
+			if !when.IsZero() && when.Before(next) {
+				next = when
+			}
 		}
 		if err := a.sleep(ctx, next); err != nil {
 			return err

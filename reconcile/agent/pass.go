@@ -44,7 +44,7 @@ const outageLimit = time.Minute
 // it to look at everything again.
 func (a *Agent) Pass(ctx context.Context) (Outcome, error) {
 	begin, before := a.clock.Now(), a.actions()
-	err := a.loop(ctx, a.settled)
+	err := a.loop(ctx, a.settledOrWhen)
 	if err == errLooping {
 		err = a.follow(ctx)
 	}
@@ -86,24 +86,42 @@ func (a *Agent) actions() int {
 
 // settled says that a pass has nothing to wait for.
 func (a *Agent) settled() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.looking || a.pruning || a.engine.prunes && a.engine.Settled() || !a.now().Before(a.fullDue) || !a.engine.Idle() {
-		return false
-	}
-	for m := range a.engine.open {
-		if !stuck(&m.report, a.now()) {
-			return false
-		}
-	}
-	return true
+	done, _ := a.settledOrWhen()
+	return done
 }
 
-// stuck says that a tenant waits for something that is down, or is not well,
-// and has been for longer than a pass waits.
-func stuck(r *reconcile.Report, now time.Time) bool {
+// settledOrWhen is settled, or else when that has to be asked again though
+// nothing happens; zero: something happens first.
+func (a *Agent) settledOrWhen() (done bool, when time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if a.looking || a.pruning || a.engine.prunes && a.engine.Settled() || !now.Before(a.fullDue) || !a.engine.Idle() {
+		return false, time.Time{}
+	}
+	done = true
+	for m := range a.engine.open {
+		until, gives := m.patience()
+		if gives && !now.Before(until) {
+			continue
+		}
+		done = false
+		if gives && (when.IsZero() || until.Before(when)) {
+			when = until
+		}
+	}
+	return done, when
+}
+
+// patience returns until when a pass waits for a tenant that waits for something
+// that is down, or is not well; gives is false where it waits to the end.
+func (m *member) patience() (until time.Time, gives bool) {
+	r := &m.report
+	if r.State == reconcile.Degraded && r.Question != nil && m.wake.IsZero() {
+		return r.Since, true // nothing happens but by a person's answer
+	}
 	outage := r.Problem != nil && r.Problem.Class == observed.Environment
-	return (outage || r.State == reconcile.Degraded) && now.Sub(r.Since) > outageLimit
+	return r.Since.Add(outageLimit), outage || r.State == reconcile.Degraded
 }
 
 func (a *Agent) outcome() Outcome {
