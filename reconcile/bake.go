@@ -54,7 +54,11 @@ func (m *machine) bake() bool {
 			m.failInstance(p, p.name+" ended in its bake while the old version is ready")
 			return false
 		default:
-			if !sick {
+			switch {
+			case sick:
+			case a.Sick == 0:
+				a.Sick = 1 // seen sick from now on, and not before
+			default:
 				a.Sick += m.passed
 			}
 			sick = true
