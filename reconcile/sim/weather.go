@@ -74,6 +74,9 @@ func (w *world) weather() {
 		w.trace.add(w, "jump", "%s", d)
 		w.now = w.now.Add(d) // nobody probes meanwhile: the machine was asleep
 		w.host.Tick()
+		if w.up && d > maxGap {
+			w.skip()
+		}
 	}
 	if w.chance(o.Back) {
 		w.skew -= w.within(time.Minute)

@@ -92,8 +92,8 @@ type portKey struct {
 // epoch is when every run begins.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// maxGap is how far our clock moves over a time in which we did not run.
-const maxGap = time.Minute
+// maxGap is by how much a turn may come late and its time still count as seen.
+const maxGap = 2 * time.Minute
 
 func newWorld(rng *rand.Rand, opt Options, shape Shape, step Step, tr *trace) *world {
 	w := &world{
@@ -213,14 +213,20 @@ func (w *world) crash(where string) {
 	w.rec = roundTrip(w.rec)
 }
 
-// revive starts our process again. Its clock moves by at most maxGap over the
-// time it was away.
+// revive starts our process again. The time it was away uses up no deadline.
 func (w *world) revive() {
 	w.up = true
-	if late := w.clock().Sub(w.rec.Clock) - maxGap; late > 0 && !w.rec.Clock.IsZero() {
-		w.rec.Clock = w.rec.Clock.Add(late)
-	}
+	w.skip()
 	w.trace.add(w, "up", "")
+}
+
+// skip has our memory take the time since the last step for not seen, as after
+// a restart or a sleep of the machine.
+func (w *world) skip() {
+	if now := w.clock(); now.After(w.rec.Clock) && !w.rec.Clock.IsZero() {
+		w.rec.Clock = now
+	}
+	w.probes = map[string]*probed{}
 }
 
 // roundTrip is what a record is after the journal.
