@@ -24,9 +24,11 @@ type books struct {
 	// before that, and since when.
 	routed, before plans.Slot
 	since          time.Time
-	back           bool // what was switched to had been reached whole before
+	back           bool // what was switched to had passed a bake before
+	baked          map[string]bool
 
 	history  []string              // images of the app that were reached whole
+	baked    map[string]bool       // generations that were reached past their bake
 	versions map[string]version    // generations that were reached whole
 	failed   map[plans.Target]bool // that were given up, and not released since
 	want     plans.Target          // of the last step
@@ -67,7 +69,7 @@ func newBooks(w *world) *books {
 	return &books{
 		w: w, runs: map[life]answers{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
 		failed: map[plans.Target]bool{}, jobs: map[string]string{}, byHand: map[plans.Key]bool{},
-		binds: map[plans.Key][]string{}, acked: map[uint64]plans.Slot{},
+		baked: map[string]bool{}, binds: map[plans.Key][]string{}, acked: map[uint64]plans.Slot{},
 		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, cut: -1,
 	}
 }
@@ -152,6 +154,9 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 		b.word = b.word || in.Local != ""
 	}
 	b.phases[d.Report.Phase]++
+	if app := in.Facts.Instance(b.routed, "app"); app != nil && b.w.now.Sub(b.since) >= bake.Std() {
+		b.baked[app.Generation] = true
+	}
 	b.checkPure(in, before, d, rec)
 	b.checkQuiet(in, d, rec)
 	b.checkHeld(in, d)
@@ -167,7 +172,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			if a.Entry.Slot != b.routed && a.Entry.Slot != plans.NoSlot {
 				b.before, b.routed, b.since = b.routed, a.Entry.Slot, b.w.now
 				app := in.Facts.Instance(b.routed, "app")
-				b.back = app != nil && b.versions[app.Generation] != nil
+				b.back = app != nil && (b.baked[app.Generation] || b.versions[app.Generation] != nil)
 			}
 			route.Entry, route.Held = *a.Entry, a.Entry.Hold != nil && route.Held
 		case reconcile.Unroute:
@@ -193,6 +198,9 @@ func (b *books) note(d reconcile.Decision) {
 		b.failed[r.Target] = true
 	}
 	b.wasFail = r.Failed
+	if r.Done && r.Generation != "" {
+		b.baked[r.Generation] = true
+	}
 	if r.Done && r.State == reconcile.Converged && r.Generation != "" {
 		if _, known := b.versions[r.Generation]; !known {
 			b.reached["done"]++
