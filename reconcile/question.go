@@ -14,17 +14,34 @@ func (m *machine) ask(kind, text string, answers map[string]string, about ...any
 	return m.put(id, text, answers)
 }
 
-// askAdopt asks the one question of a host whose objects its journal does not
-// know: the same for all its tenants.
+// unowned says that what is on this host is not known to be ours: the journal
+// began empty beside it, or it belongs to another controller.
+func (m *machine) unowned() bool { return m.env.Empty || m.env.OtherController != "" }
+
+// askAdopt asks whether what is on this host is ours, and says that nothing
+// goes on before that is answered.
 func (m *machine) askAdopt() {
-	id := AdoptID(m.env.Fleet, m.env.Node, m.env.OtherController)
-	text := "objects of this fleet are on this host and the journal does not know them"
-	if m.env.OtherController != "" {
-		text = "the route table belongs to controller " + m.env.OtherController
-	}
-	m.put(id, text+"; they are served and repaired, and nothing new is started",
+	m.putAdopt()
+	m.sayUnowned()
+}
+
+// putAdopt puts the one question of a host whose objects its journal does not
+// know: the same for all its tenants.
+func (m *machine) putAdopt() {
+	m.put(AdoptID(m.env.Fleet, m.env.Node, m.env.OtherController),
+		m.unownedText()+"; they are served and repaired, and nothing new is started",
 		map[string]string{"adopt": "take over what is here as ours"})
-	m.say(HeldBack, Blocked, text, "waits for the answer adopt")
+}
+
+func (m *machine) sayUnowned() {
+	m.say(HeldBack, Blocked, m.unownedText(), "waits for the answer adopt")
+}
+
+func (m *machine) unownedText() string {
+	if m.env.OtherController != "" {
+		return "the route table belongs to controller " + m.env.OtherController
+	}
+	return "objects of this fleet are on this host and the journal does not know them"
 }
 
 // AdoptID is the id of the question a host asks when it finds objects it does

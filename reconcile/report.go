@@ -194,6 +194,10 @@ func (m *machine) saySteady() {
 	if m.rec.Kept != nil {
 		next = "the way back to " + short(m.rec.Kept.Generation) + " is kept until " + stamp(m.rec.KeptUntil)
 	}
+	if m.unowned() {
+		m.sayUnowned()
+		return
+	}
 	m.say(Converged, "", "runs what the plan says", next)
 }
 

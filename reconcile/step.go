@@ -166,6 +166,10 @@ func (m *machine) nothing() {
 // what the plan wants, then what is due.
 func (m *machine) steady() {
 	quiet := m.repair()
+	if m.unowned() && m.rec.Current != nil {
+		m.putAdopt() // served and repaired; what is there is not ours to retire either
+		return
+	}
 	switch {
 	case !quiet:
 		return
@@ -217,7 +221,7 @@ func (m *machine) onward() bool {
 // stopped says why an attempt may not begin now.
 func (m *machine) stopped(a *Attempt) bool {
 	switch {
-	case m.env.Empty, m.env.OtherController != "":
+	case m.unowned():
 		m.askAdopt()
 		return true
 	case a.Op == Backward:
