@@ -25,10 +25,8 @@ type books struct {
 	routed, before plans.Slot
 	since          time.Time
 	back           bool // what was switched to had passed a bake before
-	baked          map[string]bool
 
 	history  []string              // images of the app that were reached whole
-	baked    map[string]bool       // generations that were reached past their bake
 	versions map[string]version    // generations that were reached whole
 	failed   map[plans.Target]bool // that were given up, and not released since
 	want     plans.Target          // of the last step
@@ -172,7 +170,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			if a.Entry.Slot != b.routed && a.Entry.Slot != plans.NoSlot {
 				b.before, b.routed, b.since = b.routed, a.Entry.Slot, b.w.now
 				app := in.Facts.Instance(b.routed, "app")
-				b.back = app != nil && (b.baked[app.Generation] || b.versions[app.Generation] != nil)
+				b.back = app != nil && b.baked[app.Generation]
 			}
 			route.Entry, route.Held = *a.Entry, a.Entry.Hold != nil && route.Held
 		case reconcile.Unroute:
@@ -198,9 +196,6 @@ func (b *books) note(d reconcile.Decision) {
 		b.failed[r.Target] = true
 	}
 	b.wasFail = r.Failed
-	if r.Done && r.Generation != "" {
-		b.baked[r.Generation] = true
-	}
 	if r.Done && r.State == reconcile.Converged && r.Generation != "" {
 		if _, known := b.versions[r.Generation]; !known {
 			b.reached["done"]++
