@@ -26,6 +26,7 @@ type books struct {
 	since          time.Time
 	back           bool // what was switched to had passed a bake before
 
+	baked    map[string]bool       // generations that passed a bake
 	history  []string              // images of the app that were reached whole
 	versions map[string]version    // generations that were reached whole
 	failed   map[plans.Target]bool // that were given up, and not released since
