@@ -1,7 +1,13 @@
 package outcomes
 
 import (
+	"fmt"
+	"net"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -44,13 +50,11 @@ func rewritten(t *testing.T) {
 // everybody is told since when.
 func remoteDown(t *testing.T) {
 	w := newWorld(t, process, nil)
+	server := w.hosted("")
 	w.settle(fleet{})
-	away := w.Repo + ".away"
-	if err := os.Rename(w.Repo, away); err != nil {
-		t.Fatal(err)
-	}
+	server.Close()
 	w.kill("ant")
-	w.pass(0, "warning: the accepted plan stays in force", w.Repo)
+	w.pass(0, "warning: the accepted plan stays in force", server.URL, "connection refused", "check the network and `git ls-remote` as this user")
 	w.is(outcome{state: "converged", serves: "1.0"})
 
 	w.daemon()
@@ -60,7 +64,7 @@ func remoteDown(t *testing.T) {
 		}
 		return ""
 	})
-	w.verb(0, []string{"behind: ", w.Repo, "since "}, "status")
+	w.verb(0, []string{"behind since ", "on the last accepted plan", server.URL, "connection refused"}, "status")
 	w.kill("ant")
 	w.until("repair", enough, func() string {
 		if w.serving("ant") == 0 {
@@ -69,21 +73,45 @@ func remoteDown(t *testing.T) {
 		return ""
 	})
 	w.comes(outcome{state: "converged", serves: "1.0"})
-	if err := os.Rename(away, w.Repo); err != nil {
-		t.Fatal(err)
-	}
 	w.upgrade("1.1")
-	w.until("the newest plan is in force", enough, func() string {
-		if s := w.all(); s.Source.Problem != nil {
-			return s.Source.Problem.Error()
-		}
-		return ""
-	})
-	w.comes(outcome{state: "converged"})
+	w.hosted(server.Listener.Addr().String())
 	w.until("upgrade", enough, func() string {
-		if got, err := w.Ask(w.ctx, "ant.example.com", "/"); err != nil || len(got) < 11 || got[:11] != "version=1.1" {
-			return got
+		if got, err := w.Ask(w.ctx, "ant.example.com", "/"); err != nil || !strings.Contains(got, "version=1.1 ") {
+			return fmt.Sprint(got, err)
 		}
 		return ""
 	})
+	w.comes(outcome{state: "converged", serves: "1.1"})
+	if s := w.all(); s.Source.Problem != nil {
+		t.Errorf("the repository is back, and status says %v", s.Source.Problem)
+	}
+}
+
+// hosted serves the plan repository over HTTP, as a forge does, and makes
+// reconcile follow it there.
+func (w *world) hosted(addr string) *httptest.Server {
+	w.Helper()
+	path, err := exec.LookPath("git")
+	if err != nil {
+		w.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(&cgi.Handler{Path: path, Args: []string{"http-backend"},
+		Env: []string{"GIT_PROJECT_ROOT=" + w.Dir, "GIT_HTTP_EXPORT_ALL=1"}})
+	if addr != "" {
+		server.Listener.Close()
+		if server.Listener, err = net.Listen("tcp", addr); err != nil {
+			w.Fatal(err)
+		}
+	}
+	server.Start()
+	w.Cleanup(server.Close)
+	text, err := os.ReadFile(w.File)
+	if err != nil {
+		w.Fatal(err)
+	}
+	config := strings.Replace(string(text), "url: "+w.Repo, "url: "+server.URL+"/plans.git", 1)
+	if err := os.WriteFile(w.File, []byte(config), 0o600); err != nil {
+		w.Fatal(err)
+	}
+	return server
 }

@@ -347,7 +347,8 @@ func (w *world) serving(tenant string) int {
 	return 0
 }
 
-// kill kills what serves a tenant, and waits until it is gone.
+// kill kills what serves a tenant, and waits until it is gone. The runtime does
+// not start it again by itself.
 func (w *world) kill(tenant string) {
 	w.Helper()
 	pid := w.serving(tenant)
@@ -358,8 +359,17 @@ func (w *world) kill(tenant string) {
 		// The engine starts a process that died again, and a container it was
 		// told to kill it does not.
 		w.docker("kill", docker.Name("outcomes", plans.Key{Tenant: tenant, Slot: w.table().Routes[tenant].Entry.Slot, Service: "app"}))
-	} else if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		w.Fatal(err)
+	} else {
+		// Its shim, its parent, would start it again: that goes first.
+		shim := parent(pid)
+		if shim > 1 && shim != os.Getpid() {
+			if err := syscall.Kill(shim, syscall.SIGKILL); err != nil {
+				w.Fatal(err)
+			}
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			w.Fatal(err)
+		}
 	}
 	w.until("end of what serves "+tenant, enough, func() string {
 		if err := syscall.Kill(pid, 0); err == nil {
@@ -367,6 +377,21 @@ func (w *world) kill(tenant string) {
 		}
 		return ""
 	})
+}
+
+// parent is the fourth field of stat (proc_pid_stat(5)).
+func parent(pid int) int {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 2 {
+		return 0
+	}
+	n, _ := strconv.Atoi(fields[1]) // 0 if it is none
+	return n
 }
 
 // docker runs the engine's own client.
