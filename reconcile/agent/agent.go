@@ -173,7 +173,6 @@ type Agent struct {
 
 	mu       sync.Mutex // guards everything below
 	engine   *Engine
-	broken   bool // the journal could not be written: read it again first
 	running  map[string]*running
 	looking  bool
 	pruning  bool
@@ -183,6 +182,8 @@ type Agent struct {
 	plan     *plans.Plan
 	planAt   time.Time // when plan was set
 	source   SourceState
+	journal  JournalState
+	wrote    bool          // the journal was written to since New
 	changed  chan struct{} // closed and made anew when a report changed
 	ears     map[*ear]bool
 }
@@ -190,6 +191,13 @@ type Agent struct {
 // SourceState says how the plan repository is.
 type SourceState struct {
 	// Since is when the repository could first not be read; zero: it can.
+	Since   time.Time         `json:"since,omitzero"`
+	Problem *observed.Problem `json:"problem,omitempty"`
+}
+
+// JournalState says how the journal is.
+type JournalState struct {
+	// Since is when it could first not be read or written; zero: it can.
 	Since   time.Time         `json:"since,omitzero"`
 	Problem *observed.Problem `json:"problem,omitempty"`
 }
@@ -230,7 +238,7 @@ func New(c Config) (*Agent, error) {
 // load makes the engine from the journal.
 func (a *Agent) load() error {
 	e := newEngine(a.cfg, a.probes, a.places)
-	interrupted, err := e.Load(a.store, a.now())
+	interrupted, err := e.Load(a.store, a.store.Fresh() && !a.wrote, a.now())
 	if err != nil {
 		return fmt.Errorf("load agent: %w", err)
 	}
@@ -240,7 +248,13 @@ func (a *Agent) load() error {
 	if a.plan != nil {
 		e.SetPlan(a.plan, a.now())
 	}
-	a.engine, a.broken, a.fullDue = e, false, time.Time{}
+	if old := a.engine; old != nil {
+		e.looked = old.looked
+		for name, m := range old.members {
+			e.shows(name, m)
+		}
+	}
+	a.engine, a.fullDue = e, time.Time{}
 	return nil
 }
 
@@ -282,7 +296,7 @@ func (a *Agent) SetSourceProblem(since time.Time, problem *observed.Problem) {
 	a.metrics.source.Inc()
 	if a.source.Problem == nil {
 		a.log.Warn("source unreadable", "since", since, "problem", problem.Error())
-		a.engine.note(reconcile.Event{Time: a.now(), Kind: "source.unreadable",
+		a.engine.note(reconcile.Event{Time: a.now(), Kind: SourceUnreadable,
 			Text: fmt.Sprintf("the plan repository cannot be read since %s: %s; going on with the last accepted plan", since.UTC().Format(time.RFC3339), problem.Error())})
 		a.Nudge()
 	}
@@ -306,7 +320,8 @@ func (a *Agent) Rollback(tenant string) error {
 }
 
 // Run drives the tenants until ctx ends, and returns its cause. If the journal
-// cannot be written it stops acting, and tries again with backoff.
+// cannot be written it acts on nothing, says so in Status and Healthy, and
+// tries again with backoff.
 func (a *Agent) Run(ctx context.Context) error {
 	pause := time.Second
 	for {
@@ -327,12 +342,30 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-t.C():
 		}
 		pause = min(2*pause, time.Minute)
-		a.mu.Lock()
-		err = a.load()
-		a.broken = err != nil
-		a.mu.Unlock()
-		if err != nil {
+		if err := a.reload(); err != nil {
 			a.log.Error("journal unreadable", "err", err)
 		}
 	}
+}
+
+// reload makes the engine anew after the journal could not be written: what
+// was decided meanwhile is not written down, so it was not decided.
+func (a *Agent) reload() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.load()
+	if err != nil {
+		a.journalBroke(err)
+	}
+	return err
+}
+
+// journalBroke notes that the journal cannot be read or written. The caller
+// holds mu.
+func (a *Agent) journalBroke(err error) {
+	if a.journal.Problem == nil {
+		a.journal.Since = a.now()
+	}
+	p := observed.Wrap("write journal", "", observed.Environment, err, "free some space in the state directory and see that it can be written; reconcile tries again by itself")
+	a.journal.Problem = a.exec.clean(*p)
 }

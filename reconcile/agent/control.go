@@ -104,8 +104,8 @@ func (a *Agent) public() *http.ServeMux {
 func (a *Agent) Healthy() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.broken {
-		return errors.New("the journal cannot be read or written")
+	if p := a.journal.Problem; p != nil {
+		return fmt.Errorf("the journal cannot be written since %s, nothing is acted on: %w", a.journal.Since.UTC().Format(time.RFC3339), p)
 	}
 	if a.looping.TryLock() {
 		a.looping.Unlock()

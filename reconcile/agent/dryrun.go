@@ -151,10 +151,10 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 		pretend.storages[name] = likeStorage{host.Storage(), st.Traits()}
 	}
 	w.engine = newEngine(c, w.probes, pretend.places)
-	if _, err := w.engine.Load(store, w.now); err != nil {
+	if _, err := w.engine.Load(store, a.engine.fresh, w.now); err != nil {
 		return nil, err
 	}
-	w.engine.fresh = a.engine.fresh
+	w.engine.fresh = a.engine.fresh // the key says so until it is written down
 	w.controller = seen.controller
 	w.engine.SetPlan(plan, w.now)
 	for name, m := range a.engine.members {

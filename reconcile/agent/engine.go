@@ -83,6 +83,9 @@ type member struct {
 	seen    uint64 // stamp of the last look
 	stored  bool   // its record is in the journal
 	gone    bool   // forgotten
+	// was is what an engine before this one last showed of it, for people only,
+	// until it has stepped.
+	was *TenantStatus
 }
 
 func (m *member) busy() bool { return len(m.flight) > 0 }
@@ -218,7 +221,7 @@ func (e *Engine) accept(p *plans.Plan, now time.Time) {
 	if err := e.pending.Put(journal.Meta, metaCommit, accepted{Commit: p.Commit, At: now}); err != nil {
 		e.log.Error("commit not written down", "err", err)
 	}
-	e.note(reconcile.Event{Time: now, Kind: "plan.accepted",
+	e.note(reconcile.Event{Time: now, Kind: PlanAccepted,
 		Text:   fmt.Sprintf("commit %s is in force: %d tenants", orWorktree(p.Commit), len(p.Tenants)),
 		Fields: map[string]string{"commit": p.Commit}})
 }

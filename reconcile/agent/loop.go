@@ -10,6 +10,7 @@ import (
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
 
 // pruneLimit bounds the removal of what is of no use any more.
@@ -99,6 +100,12 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 		a.engine.Skip(late)
 		a.fullDue = now
 	}
+	if a.journal.Problem != nil {
+		// Nothing is looked at or decided before the journal takes a write again.
+		if err := a.writeClock(now); err != nil {
+			return time.Time{}, err
+		}
+	}
 	a.engine.Due(now)
 	a.startLook(ctx, now, hands)
 	t, err := a.engine.Turn(now)
@@ -106,13 +113,11 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 		return time.Time{}, fmt.Errorf("step: %w", err)
 	}
 	if !t.Tx.Empty() {
-		begin := a.clock.Now()
 		boundaryOfTurn(before, &t)
-		if err := a.store.Commit(t.Tx); err != nil {
-			return time.Time{}, fmt.Errorf("write journal: %w", err)
+		if err := a.write(t.Tx); err != nil {
+			return time.Time{}, err
 		}
 		boundaryOfTurn(after, &t)
-		a.metrics.commit(a.clock.Now().Sub(begin))
 	}
 	a.tell(t)
 	for _, w := range t.Work {
@@ -125,6 +130,30 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	}
 	a.expected = next
 	return next, nil
+}
+
+// write commits a transaction. The caller holds mu.
+func (a *Agent) write(tx journal.Tx) error {
+	begin := a.clock.Now()
+	if err := a.store.Commit(tx); err != nil {
+		a.journalBroke(err)
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if a.journal.Problem != nil {
+		a.log.Info("journal written again", "after", a.now().Sub(a.journal.Since))
+	}
+	a.journal, a.wrote = JournalState{}, true
+	a.metrics.commit(a.clock.Now().Sub(begin))
+	return nil
+}
+
+// writeClock tries whether the journal can be written.
+func (a *Agent) writeClock(now time.Time) error {
+	var tx journal.Tx
+	if err := tx.Put(journal.Meta, metaClock, now); err != nil {
+		return err
+	}
+	return a.write(tx)
 }
 
 // late returns by how much the turn comes late, if that is more than MaxGap:

@@ -91,6 +91,8 @@ func (m *metrics) commit(took time.Duration) { m.commits.Observe(took.Seconds())
 var (
 	descTenants = prometheus.NewDesc("reconcile_tenants", "Tenants, by state.", []string{"state"}, nil)
 	descPlan    = prometheus.NewDesc("reconcile_plan_accepted_timestamp_seconds", "When the plan in force was accepted.", nil, nil)
+	descAsked   = prometheus.NewDesc("reconcile_questions", "Questions that wait for a person.", nil, nil)
+	descJournal = prometheus.NewDesc("reconcile_journal_problem", "1 while the journal cannot be read or written: nothing is acted on.", nil, nil)
 	descSource  = prometheus.NewDesc("reconcile_source_problem", "1 while the plan repository cannot be read.", nil, nil)
 )
 
@@ -100,23 +102,30 @@ type tenantStates struct{ a *Agent }
 // Describe implements prometheus.Collector.
 func (tenantStates) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descTenants
+	ch <- descAsked
 	ch <- descPlan
+	ch <- descJournal
 	ch <- descSource
 }
 
 // Collect implements prometheus.Collector.
 func (t tenantStates) Collect(ch chan<- prometheus.Metric) {
-	states, accepted, problem := t.a.census()
+	now := t.a.census()
 	for _, s := range []reconcile.State{reconcile.Converged, reconcile.Progressing, reconcile.Waiting, reconcile.Held,
 		reconcile.HeldBack, reconcile.Degraded, reconcile.StateRemoving, reconcile.Unknown} {
-		ch <- prometheus.MustNewConstMetric(descTenants, prometheus.GaugeValue, float64(states[s]), string(s))
+		ch <- prometheus.MustNewConstMetric(descTenants, prometheus.GaugeValue, float64(now.states[s]), string(s))
 	}
-	if !accepted.IsZero() {
-		ch <- prometheus.MustNewConstMetric(descPlan, prometheus.GaugeValue, float64(accepted.Unix()))
+	ch <- prometheus.MustNewConstMetric(descAsked, prometheus.GaugeValue, float64(now.questions))
+	if !now.accepted.IsZero() {
+		ch <- prometheus.MustNewConstMetric(descPlan, prometheus.GaugeValue, float64(now.accepted.Unix()))
 	}
-	down := 0.0
-	if problem {
-		down = 1
+	ch <- prometheus.MustNewConstMetric(descSource, prometheus.GaugeValue, flag(now.sourceDown))
+	ch <- prometheus.MustNewConstMetric(descJournal, prometheus.GaugeValue, flag(now.journalDown))
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
 	}
-	ch <- prometheus.MustNewConstMetric(descSource, prometheus.GaugeValue, down)
+	return 0
 }

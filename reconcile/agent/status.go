@@ -22,7 +22,10 @@ type Status struct {
 	Now      time.Time   `json:"now"`
 	Accepted time.Time   `json:"accepted,omitzero"` // when the plan in force was
 	Source   SourceState `json:"source,omitzero"`
-	Looked   time.Time   `json:"looked,omitzero"` // last full look
+	// Journal says since when the journal can not be written: what is here is
+	// as it was last seen, and nothing is acted on.
+	Journal JournalState `json:"journal,omitzero"`
+	Looked  time.Time    `json:"looked,omitzero"` // last full look
 	// Controller is another controller's id found beside the route table.
 	Controller string `json:"otherController,omitempty"`
 }
@@ -70,7 +73,7 @@ func (a *Agent) Status(tenant ...string) Status {
 	defer a.mu.Unlock()
 	e := a.engine
 	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.now(), Accepted: a.planAt,
-		Source: a.source, Looked: e.looked, Controller: e.env.OtherController, Tenants: []TenantStatus{}}
+		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Tenants: []TenantStatus{}}
 	if a.plan != nil {
 		s.Commit = a.plan.Commit
 	}
@@ -82,9 +85,20 @@ func (a *Agent) Status(tenant ...string) Status {
 	return s
 }
 
+// shows keeps what another engine shows of a tenant until it has stepped here.
+func (e *Engine) shows(name string, old *member) {
+	if m := e.members[name]; m != nil {
+		was := e.status(old)
+		m.was = &was
+	}
+}
+
 func (e *Engine) status(m *member) TenantStatus {
 	e.refresh(m)
 	r := &m.report
+	if r.State == "" && m.was != nil {
+		return *m.was
+	}
 	t := TenantStatus{Name: m.name, State: r.State, ActiveSlot: r.Active, Generation: r.Generation,
 		Services: []ServiceStatus{}, Since: r.Since, Why: r.Why, Next: r.Next, Reason: r.Reason,
 		Phase: r.Phase, Target: r.Target, Wake: m.wake, Kept: r.Kept, Until: r.KeptUntil,
@@ -110,15 +124,29 @@ func (e *Engine) status(m *member) TenantStatus {
 	return t
 }
 
-// census counts tenants by state, for the metrics.
-func (a *Agent) census() (states map[reconcile.State]int, accepted time.Time, sourceDown bool) {
+// census is what the metrics count of the node as it is now.
+type census struct {
+	states      map[reconcile.State]int
+	questions   int
+	accepted    time.Time
+	sourceDown  bool
+	journalDown bool
+}
+
+func (a *Agent) census() census {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	states = map[reconcile.State]int{}
+	c := census{states: map[reconcile.State]int{}, accepted: a.planAt,
+		sourceDown: a.source.Problem != nil, journalDown: a.journal.Problem != nil}
+	asked := map[string]bool{}
 	for _, m := range a.engine.members {
-		states[cmp.Or(m.report.State, reconcile.Unknown)]++
+		c.states[cmp.Or(m.report.State, reconcile.Unknown)]++
+		if q := m.report.Question; q != nil {
+			asked[q.ID] = true // several tenants may wait for the same answer
+		}
 	}
-	return states, a.planAt, a.source.Problem != nil
+	c.questions = len(asked)
+	return c
 }
 
 // TenantDrift is how a tenant's host moved without the plan.

@@ -193,7 +193,7 @@ func (e *Engine) retell(m *member, r reconcile.Report, tx *journal.Tx) error {
 			return err
 		}
 	}
-	m.report = r
+	m.report, m.was = r, nil
 	e.moved[m.name] = true
 	e.rollout.heard(m)
 	e.weigh(m)
@@ -252,14 +252,16 @@ func (e *Engine) Verdict(in plans.Key, h observed.Health, now time.Time) {
 	if m == nil {
 		return
 	}
-	ev := reconcile.Event{Time: now, Kind: "instance.unproven", Tenant: in.Tenant, Fields: map[string]string{"instance": in.String()}}
+	ev := reconcile.Event{Time: now, Kind: InstanceUnproven, Tenant: in.Tenant, Fields: map[string]string{"instance": in.String()}}
 	switch {
 	case h.Err != nil:
-		ev.Kind, ev.Text = "instance.unseen", in.String()+" cannot be probed: "+h.Err.Error()
+		ev.Kind, ev.Text = InstanceUnseen, in.String()+" cannot be probed: "+h.Err.Error()
 	case h.Verdict == observed.Unproven:
 		ev.Text = in.String() + " can be probed again: " + h.Last
+	case h.Verdict == observed.Healthy:
+		ev.Kind, ev.Text = InstanceHealthy, in.String()+" is healthy: "+h.Last
 	default:
-		ev.Kind, ev.Text = "instance."+string(h.Verdict), in.String()+" is "+string(h.Verdict)+": "+h.Last
+		ev.Kind, ev.Text = InstanceFailing, in.String()+" is failing: "+h.Last
 	}
 	e.pending.Events = append(e.pending.Events, ev) // written with the step it leads to
 	e.touch(m)
@@ -358,9 +360,10 @@ func (e *Engine) forget(m *member) {
 
 // Load reads the memory from the journal. Actions that were in flight are
 // unknown: they are forgotten, and everything is looked at first. The time in
-// which nobody looked proves no health and uses up no deadline.
-func (e *Engine) Load(store journal.Store, now time.Time) (interrupted int, err error) {
-	e.fresh = store.Fresh()
+// which nobody looked proves no health and uses up no deadline. fresh says that
+// nobody has ever written to the journal.
+func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupted int, err error) {
+	e.fresh = fresh
 	if err := e.specs.load(); err != nil {
 		return 0, fmt.Errorf("read specs: %w", err)
 	}
@@ -415,7 +418,7 @@ func (e *Engine) Load(store journal.Store, now time.Time) (interrupted int, err 
 		e.urgent = true
 		var a inflight
 		if json.Unmarshal(v, &a) == nil {
-			e.pending.Events = append(e.pending.Events, reconcile.Event{Time: now, Kind: "agent.interrupted", Tenant: a.Tenant,
+			e.pending.Events = append(e.pending.Events, reconcile.Event{Time: now, Kind: AgentInterrupted, Tenant: a.Tenant,
 				Text:   fmt.Sprintf("%s %s was under way when the agent ended; it is looked at before anything is done", a.Verb, a.Target),
 				Fields: map[string]string{"action": id}})
 		}

@@ -66,6 +66,13 @@ func (w *world) start() {
 			inner(p)
 		}
 	}
+	heard := c.Events
+	c.Events = func(ev reconcile.Event) {
+		documented(w.t, ev)
+		if heard != nil {
+			heard(ev)
+		}
+	}
 	var err error
 	if w.agent, err = New(c); err != nil {
 		w.t.Fatal(err)

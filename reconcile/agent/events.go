@@ -1,0 +1,22 @@
+package agent
+
+// The events the agent tells of itself and of what its probes find; those of a
+// tenant's machine are in package reconcile. docs/events.md lists all.
+const (
+	// PlanAccepted: a commit's plan is in force.
+	PlanAccepted = "plan.accepted"
+	// SourceUnreadable: the plan repository cannot be read; the last plan stays in force.
+	SourceUnreadable = "source.unreadable"
+	// AgentInterrupted: an action was under way when the agent before this one ended.
+	AgentInterrupted = "agent.interrupted"
+	// DecisionApplied: the answer of a decision in the plan was taken.
+	DecisionApplied = "decision.applied"
+	// InstanceHealthy: the probes of an instance say that it is well.
+	InstanceHealthy = "instance.healthy"
+	// InstanceFailing: the probes of an instance say that it is not well.
+	InstanceFailing = "instance.failing"
+	// InstanceUnproven: an instance can be probed again and has no verdict yet.
+	InstanceUnproven = "instance.unproven"
+	// InstanceUnseen: an instance cannot be probed: neither well nor not.
+	InstanceUnseen = "instance.unseen"
+)
