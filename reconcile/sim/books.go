@@ -197,6 +197,9 @@ func (b *books) note(d reconcile.Decision) {
 		b.failed[r.Target] = true
 	}
 	b.wasFail = r.Failed
+	if r.Generation == "" {
+		clear(b.acked) // a first version was undone; what it wrote is kept aside
+	}
 	if r.Done && r.State == reconcile.Converged && r.Generation != "" {
 		if _, known := b.versions[r.Generation]; !known {
 			b.reached["done"]++

@@ -71,10 +71,7 @@ func (b *books) checkUnroute(in reconcile.Input, route observed.Route, a reconci
 		b.fail("S2", "the routes of a healthy tenant were taken away")
 	}
 	if a.Step != reconcile.Removing {
-		// The next version is a first one again; what this one wrote is kept
-		// aside and not served.
-		b.routed, b.before = plans.NoSlot, plans.NoSlot
-		clear(b.acked)
+		b.routed, b.before = plans.NoSlot, plans.NoSlot // the next version is a first one again
 	}
 }
 
