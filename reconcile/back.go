@@ -124,6 +124,9 @@ func (m *machine) goBack() {
 	if a.Switched {
 		m.policies()
 	}
+	if len(m.actions) == 0 && m.holds() {
+		return // what served serves again: a person's hold comes first
+	}
 	if m.rec.Entry.Tenant != "" && !m.drained(a.New.Slot, a) {
 		return
 	}

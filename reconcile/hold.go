@@ -46,7 +46,13 @@ func (m *machine) safe() bool {
 	if a == nil {
 		return true
 	}
-	if a.Hold != nil || a.Stopped && !a.Swapped || m.seen.Route.Held {
+	if a.Hold != nil || m.seen.Route.Held {
+		return false
+	}
+	if a.Back && a.Restored {
+		return len(m.wrongPolicies()) == 0
+	}
+	if a.Stopped && !a.Swapped {
 		return false
 	}
 	// Between the switch and its confirmation nobody knows yet which slot serves,
