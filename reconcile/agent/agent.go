@@ -74,8 +74,9 @@ type Config struct {
 	// Events is called with every event once it is durable, in order, from
 	// the loop: it must not block. May be nil; see also Agent.Subscribe.
 	Events func(reconcile.Event)
-	// Progress is called as actions start, move and end, from many
-	// goroutines. May be nil.
+	// Progress is called as actions start, move and end, and as a tenant waits,
+	// from many goroutines, one at a time: it must neither block nor call the
+	// agent. May be nil.
 	Progress func(Progress)
 }
 
@@ -167,13 +168,12 @@ type Agent struct {
 
 	nudge   chan struct{} // buffered 1: many reasons to take a turn, one turn
 	kick    chan struct{} // buffered 1: the prober has something new to wait for
-	shorts  chan struct{} // one in it for each short action under way
-	longs   chan struct{} // and for each long one
 	looping sync.Mutex    // held while the loop runs
 
 	mu       sync.Mutex // guards everything below
 	engine   *Engine
-	running  map[string]*running
+	crew     crew
+	running  map[string]*job
 	looking  bool
 	pruning  bool
 	fullDue  time.Time // next full look
@@ -220,8 +220,8 @@ func New(c Config) (*Agent, error) {
 	a := &Agent{
 		time: &steady{clock: c.Clock, last: last}, hands: h, cfg: c, clock: c.Clock, store: c.Store, log: c.Log, redact: &Redactor{},
 		nudge: make(chan struct{}, 1), kick: make(chan struct{}, 1),
-		shorts: make(chan struct{}, c.Parallel), longs: make(chan struct{}, c.Parallel),
-		running: map[string]*running{}, changed: make(chan struct{}), ears: map[*ear]bool{},
+		crew:    crew{short: lane{limit: c.Parallel}, long: lane{limit: c.Parallel}},
+		running: map[string]*job{}, changed: make(chan struct{}), ears: map[*ear]bool{},
 	}
 	a.inputs = newInputs(c.Dir, c.Host, a.redact)
 	if err := a.inputs.feed(); err != nil {
@@ -274,8 +274,8 @@ func (a *Agent) SetPlan(p *plans.Plan) {
 	commit := a.plan == nil || a.plan.Commit != p.Commit
 	a.plan, a.planAt = p, now
 	for _, tenant := range a.engine.SetPlan(p, now) {
-		if r := a.running[tenant]; r != nil && r.verb == reconcile.Pull {
-			r.cancel(errNotWanted)
+		if j := a.running[tenant]; j != nil && j.verb() == reconcile.Pull {
+			j.cancel(errNotWanted)
 		}
 	}
 	if commit {

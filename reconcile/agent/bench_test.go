@@ -85,7 +85,7 @@ func BenchmarkOneEvent(b *testing.B) {
 				e.Touch("t00003")
 				req, _ := e.Stale()
 				e.Saw(w.agent.looker.look(ctx, req))
-				if t, err := e.Turn(time.Now()); err != nil || t.Stepped != 1 || len(t.Work) > 0 {
+				if t, err := e.Turn(time.Now()); err != nil || len(t.stepped) != 1 || len(t.Work) > 0 {
 					b.Fatal(t, err)
 				}
 			}

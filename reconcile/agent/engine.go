@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"log/slog"
@@ -35,7 +36,7 @@ type Engine struct {
 	probes  *probes
 	log     *slog.Logger
 	rollout rollout
-	// places is told which runtime a tenant's plan asks for; may be nil.
+	// places is told which runtime is in charge of a tenant; may be nil.
 	places *places
 	spread func() float64
 
@@ -86,6 +87,8 @@ type member struct {
 	// was is what an engine before this one last showed of it, for people only,
 	// until it has stepped.
 	was *TenantStatus
+	// waits is what a pass was last told to wait for; see tellWaits.
+	waits string
 }
 
 func (m *member) busy() bool { return len(m.flight) > 0 }
@@ -109,8 +112,8 @@ type work struct {
 type turn struct {
 	Tx      journal.Tx
 	Work    []work
-	Reports []string // tenants whose report changed
-	Stepped int
+	Reports []string  // tenants whose report changed
+	stepped []*member // more than once where its permit changed
 }
 
 func newEngine(c Config, p *probes, places *places) *Engine {
@@ -123,7 +126,7 @@ func newEngine(c Config, p *probes, places *places) *Engine {
 	e.specs = newSpecs(c.Store)
 	e.ports = newPorts(c.Owner.Fleet, c.Ports, c.Host)
 	e.env = reconcile.Env{
-		Fleet: c.Owner.Fleet, Node: c.Owner.Node,
+		Fleet: c.Owner.Fleet, Node: c.Owner.Node, Runtime: c.DefaultRuntime,
 		Port: e.ports.port, Core: e.specs.core, Service: e.specs.service,
 		PointInTime: func(driver string) bool {
 			if driver == "" {
@@ -166,6 +169,7 @@ func (e *Engine) Touch(name string) {
 // SetPlan sets what is wanted. Tenants whose part did not change are left alone.
 // It returns the tenants with actions under way that are no longer wanted.
 func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
+	was := e.plan
 	e.plan = p
 	e.env.Commit = p.Commit
 	answers := map[string]string{}
@@ -188,16 +192,14 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 			unwanted = append(unwanted, m.name)
 		}
 		m.want, m.target = t, target
-		if e.places != nil {
-			e.places.want(t.Name, t.Runtime)
-		}
+		e.settles(m)
 		e.touch(m)
 	}
 	for name, m := range e.members {
 		if !named[name] && m.want != nil {
 			m.want, m.target = nil, plans.Target{}
 			e.touch(m)
-		} else if changedAnswers && m.report.Question != nil {
+		} else if changedAnswers && m.report.Question != nil || was != nil && was.Elsewhere[name] != p.Elsewhere[name] {
 			e.touch(m)
 		}
 	}
@@ -382,11 +384,35 @@ func (e *Engine) saw(m *member, s *sight) {
 	}
 }
 
+// runtimeName is the runtime that is in charge of m, "" for the default: the one
+// that runs it, and before that the plan's.
 func (e *Engine) runtimeName(m *member) string {
+	name := ""
 	if m.want != nil {
-		return m.want.Runtime
+		name = m.want.Runtime
 	}
-	return ""
+	if cur := m.rec.Current; cur != nil {
+		name = cmp.Or(cur.Runtime, name)
+	}
+	if name == e.env.Runtime {
+		return ""
+	}
+	return name
+}
+
+// elsewhere is the node the plan puts a tenant on, if that is not this one.
+func (e *Engine) elsewhere(name string) string {
+	if e.plan == nil {
+		return ""
+	}
+	return e.plan.Elsewhere[name]
+}
+
+// settles tells the drivers which runtime is in charge of m.
+func (e *Engine) settles(m *member) {
+	if e.places != nil {
+		e.places.want(m.name, e.runtimeName(m))
+	}
 }
 
 // follow keeps the probes of m's running instances, and brings their answers in.

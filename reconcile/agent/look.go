@@ -129,6 +129,7 @@ func (l *looker) addInstances(s *sight, runtime string, seen []observed.Instance
 	}
 	l.places.sawInstances(runtime, runtime == l.defaultRuntime, seen)
 	for _, in := range seen {
+		in.Runtime = runtime
 		s.instances[in.Tenant] = append(s.instances[in.Tenant], in)
 	}
 	for tenant, what := range foreign {

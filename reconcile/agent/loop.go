@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
@@ -23,16 +22,9 @@ var (
 	errLooping   = errors.New("the agent's loop is already running")
 )
 
-// running is a tenant's actions under way.
-type running struct {
-	verb   reconcile.Verb
-	cancel context.CancelCauseFunc
-}
-
 // loop runs turns until settled says so after one (or when it is to be asked
-// again at the latest), ctx ends, or the journal
-// cannot be written. What is under way is cancelled and waited for before it
-// returns.
+// again at the latest), ctx ends, or the journal cannot be written. What is
+// under way is cancelled and waited for before it returns.
 func (a *Agent) loop(ctx context.Context, settled func() (bool, time.Time)) error {
 	if !a.looping.TryLock() {
 		return errLooping
@@ -123,6 +115,7 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	for _, w := range t.Work {
 		a.start(ctx, w, hands)
 	}
+	a.tellWaits(t)
 	a.startPrune(ctx, hands)
 	next := a.engine.Next()
 	if next.IsZero() || a.fullDue.Before(next) {
@@ -239,66 +232,6 @@ func (a *Agent) claim(ctx context.Context) {
 	defer a.mu.Unlock()
 	a.engine.controller = id
 }
-
-// start carries out the actions of one tenant, one after the other; the first
-// that fails ends the list.
-func (a *Agent) start(ctx context.Context, w work, hands *sync.WaitGroup) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	r := &running{cancel: cancel}
-	a.running[w.tenant] = r
-	hands.Go(func() {
-		defer cancel(nil)
-		var results []reconcile.Result
-		var checks []observed.Check
-		for _, action := range w.actions {
-			if err := a.acquire(ctx, action.Verb); err != nil {
-				break
-			}
-			a.mu.Lock()
-			r.verb = action.Verb
-			a.mu.Unlock()
-			boundaryOfAction(before, &action)
-			out := a.exec.do(ctx, action)
-			boundaryOfAction(after, &action)
-			a.release(action.Verb)
-			a.metrics.action(action.Verb, out.result)
-			a.logAction(action, out.result)
-			results = append(results, out.result)
-			checks = append(checks, out.checks...)
-			if out.result.Problem != nil || ctx.Err() != nil {
-				break
-			}
-		}
-		a.mu.Lock()
-		delete(a.running, w.tenant)
-		a.engine.Done(w.tenant, results, checks)
-		a.acted += len(results)
-		a.mu.Unlock()
-		a.Nudge()
-	})
-}
-
-// long says that an action may take minutes: such ones have their own limit,
-// so that they never keep a switch or a release waiting.
-func long(v reconcile.Verb) bool { return v == reconcile.Pull || v == reconcile.Clone }
-
-func (a *Agent) slots(v reconcile.Verb) chan struct{} {
-	if long(v) {
-		return a.longs
-	}
-	return a.shorts
-}
-
-func (a *Agent) acquire(ctx context.Context, v reconcile.Verb) error {
-	select {
-	case a.slots(v) <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (a *Agent) release(v reconcile.Verb) { <-a.slots(v) }
 
 func (a *Agent) logAction(action reconcile.Action, r reconcile.Result) {
 	if r.Problem == nil {

@@ -37,6 +37,10 @@ type Due struct {
 // fault, or for a degraded tenant to be well, before it returns.
 const outageLimit = time.Minute
 
+// degradedLimit is how long a pass waits for a degraded tenant that nothing is
+// due for: long enough for a few answers of its probes.
+const degradedLimit = 10 * time.Second
+
 // Pass looks and acts until every tenant the rollout permits is past its bake
 // and drained, or blocked. Beside Run it follows what Run does. The first Pass
 // of an agent looks at everything; a later one relies on hints and due times
@@ -96,7 +100,10 @@ func (a *Agent) settledOrWhen() (done bool, when time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
-	if a.looking || a.pruning || a.engine.prunes && a.engine.Settled() || !now.Before(a.fullDue) || !a.engine.Idle() {
+	// What cannot be pruned now, because a runtime cannot be seen, is left to a
+	// later pass.
+	_, _, prunes := a.engine.Prunes()
+	if a.looking || a.pruning || prunes || !now.Before(a.fullDue) || !a.engine.Idle() {
 		return false, time.Time{}
 	}
 	done = true
@@ -121,6 +128,9 @@ func (m *member) patience() (until time.Time, gives bool) {
 		return r.Since, true // nothing happens but by a person's answer
 	}
 	outage := r.Problem != nil && r.Problem.Class == observed.Environment
+	if !outage && r.State == reconcile.Degraded && (m.wake.IsZero() || m.wake.Sub(r.Since) > outageLimit) {
+		return r.Since.Add(degradedLimit), true // only its own recovery could change it
+	}
 	return r.Since.Add(outageLimit), outage || r.State == reconcile.Degraded
 }
 
@@ -225,14 +235,55 @@ func (a *Agent) Subscribe(ctx context.Context) <-chan reconcile.Event {
 
 // moves hands out the progress of an action.
 func (a *Agent) moves(p Progress) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.show(p)
+}
+
+// show does the same where the caller holds mu.
+func (a *Agent) show(p Progress) {
 	if a.cfg.Progress != nil {
 		a.cfg.Progress(p)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	for l := range a.ears {
 		l.hear(Line{Progress: &p})
 	}
+}
+
+// Waits stands for the verb in the progress of a tenant of which nothing is
+// being done: Target says what a pass waits for, and a Result that it is over.
+const Waits reconcile.Verb = "waits"
+
+// tellWaits says what a pass waits for, of the tenants that stepped. The caller
+// holds mu.
+func (a *Agent) tellWaits(t turn) {
+	for _, m := range t.stepped {
+		what := ""
+		if a.engine.open[m] && !m.busy() {
+			what = waitsFor(&m.report)
+		}
+		if m.busy() {
+			m.waits = "" // the progress of its actions takes the place
+			continue
+		}
+		if what == m.waits {
+			continue
+		}
+		m.waits = what
+		p := Progress{Tenant: m.name, Verb: Waits, Target: what}
+		if what == "" {
+			p.Result = &reconcile.Result{Verb: Waits}
+		}
+		a.show(p)
+	}
+}
+
+func waitsFor(r *reconcile.Report) string {
+	text := r.Why
+	if r.Next != "" {
+		text += "; " + r.Next
+	}
+	return text
 }
 
 // Events returns what is logged, oldest first.

@@ -66,7 +66,7 @@ func (p *probes) watch(in *observed.Instance, spec plans.Health, now time.Time, 
 			heap.Fix(&p.due, t.index)
 		}
 	}
-	t.spec, t.ports = spec, in.Ports
+	t.spec, t.ports, t.runtime = spec, in.Ports, in.Runtime
 	return t.health
 }
 
@@ -146,7 +146,7 @@ func (p *probes) putBack(t *probed) {
 // ask probes t once, and says whether its verdict changed by that.
 func (p *probes) ask(ctx context.Context, t *probed, now func() time.Time) (verdict observed.Health, changed bool) {
 	p.mu.Lock()
-	target := drivers.ProbeTarget{Key: t.key, Health: t.spec, Ports: t.ports}
+	target := drivers.ProbeTarget{Key: t.key, Runtime: t.runtime, Health: t.spec, Ports: t.ports}
 	started := t.started
 	p.mu.Unlock()
 	asking, cancel := context.WithTimeout(ctx, target.Health.Timeout.Std())

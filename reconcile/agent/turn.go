@@ -43,8 +43,8 @@ func (e *Engine) Turn(now time.Time) (turn, error) {
 			if err := e.step(m, now, &t); err != nil {
 				return t, err
 			}
+			t.stepped = append(t.stepped, m)
 		}
-		t.Stepped += len(list)
 		e.rollout.decide(func(m *member, p reconcile.Permit) {
 			m.permit = p
 			e.again(m)
@@ -97,7 +97,7 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 	e.specs.of(m)
 	e.ports.at, e.ports.now = m.want, now
 	in := reconcile.Input{
-		Name: m.name, Want: m.want, Permit: m.permit, Facts: &m.facts,
+		Name: m.name, Want: m.want, Elsewhere: e.elsewhere(m.name), Permit: m.permit, Facts: &m.facts,
 		Results: m.results, Answers: e.answers, Now: now, Env: &e.env,
 	}
 	if m.word != nil {
@@ -105,6 +105,9 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 	}
 	decision, rec := reconcile.Step(in, m.rec)
 	m.results, m.word = nil, nil
+	if runs, ran := rec.Current, m.rec.Current; runs != nil && (ran == nil || runs.Runtime != ran.Runtime) {
+		defer e.settles(m)
+	}
 	if err := e.specs.name(&t.Tx, m.report.Specs, decision.Report.Specs); err != nil {
 		// A spec that cannot be found cannot be kept; the core says so itself
 		// by what it reports, and nothing of it is on this host any more.

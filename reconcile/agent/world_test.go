@@ -57,7 +57,7 @@ func (w *world) start() {
 	w.config(&c)
 	inner := c.Progress
 	c.Progress = func(p Progress) {
-		if w.record && p.Result != nil && p.Result.Problem == nil {
+		if w.record && p.Result != nil && p.Result.Problem == nil && p.Verb != Waits {
 			w.mu.Lock()
 			w.done = append(w.done, p.Action)
 			w.mu.Unlock()
