@@ -69,6 +69,9 @@ type Attempt struct {
 	// Reused says that the slot's instances are those of an earlier attempt:
 	// the way back, or a flip.
 	Reused bool `json:"reused,omitempty"`
+	// Ordered says that the switch was ordered: routes that lead to the new slot
+	// are ours from then on, and an edit behind our back before.
+	Ordered bool `json:"ordered,omitempty"`
 	// Switched says that the routes were seen at the new slot, Swapped that a
 	// marked request confirmed it and Current is the new version.
 	Switched bool `json:"switched,omitempty"`

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"cmp"
+
 	"github.com/gitops-fleet/reconcile/plans"
 )
 
@@ -20,6 +22,11 @@ func (m *machine) look() {
 	m.countStarts()
 	if cur := m.rec.Current; cur != nil && m.seen.Route.Slots[cur.Slot].Writes > 0 && m.routed() == cur.Slot {
 		cur.Wrote = true
+	}
+	if cur := m.rec.Current; cur != nil {
+		for _, i := range m.inSlot(cur.Slot) {
+			cur.Runtime = cmp.Or(i.Runtime, cur.Runtime)
+		}
 	}
 	if a := m.rec.Attempt; a != nil && a.Kind == KindCore && a.Switched && m.seen.Route.Slots[a.New.Slot].Writes > 0 {
 		a.Wrote = true
@@ -88,6 +95,9 @@ func (m *machine) inMotion() {
 		m.turn(superseded, m.overtakenBy(), nil)
 	}
 	m.longOutage()
+	if a.Kind != KindLive && !a.Back && !a.Ordered && !a.Switched && a.Hold == nil && m.rec.Current != nil && !m.reroutes() {
+		return
+	}
 	if cur := m.rec.Current; cur != nil && !a.Back && !a.Stopped && !a.Swapped && a.Kind != KindAside {
 		if parts, ok := m.parts(cur); ok {
 			m.policies()
@@ -121,7 +131,7 @@ func (m *machine) overtaken() bool {
 	case m.want != nil && m.sameMove(a):
 		a.Target, a.New.Target = m.target, m.target
 		return false
-	case !a.Switched && (a.New.Entry.Tenant == "" || m.routed() != a.New.Slot):
+	case !a.Switched && (a.New.Entry.Tenant == "" || a.Kind == KindCore && !a.Ordered || m.routed() != a.New.Slot):
 		return true
 	}
 	return m.want != nil && m.rec.Kept != nil && a.Swapped && m.rec.Kept.Generation == m.target.Core

@@ -29,7 +29,9 @@ func (m *machine) switchOver() bool {
 			// Somebody led it elsewhere after we had switched: prove again.
 			a.Switched = false
 		}
-		m.route(Switch, "switch", a.New.Entry, a.Hold, "the new version is proved: lead the requests to it")
+		if m.route(Switch, "switch", a.New.Entry, a.Hold, "the new version is proved: lead the requests to it") {
+			a.Ordered = true
+		}
 		return false
 	}
 	if !a.Switched {
