@@ -127,10 +127,3 @@ func (w *world) book(tenant string) *load.Ledger {
 	}
 	return &l
 }
-
-func round(d time.Duration) time.Duration {
-	if d > time.Second {
-		return d.Round(10 * time.Millisecond)
-	}
-	return d.Round(10 * time.Microsecond)
-}

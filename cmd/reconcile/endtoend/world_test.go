@@ -79,6 +79,14 @@ func (w *world) wreck() {
 	}
 }
 
+// must ends the story where a step of it failed.
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // image pushes a version of the test application.
 func (w *world) image(version string, env map[string]string) string {
 	w.t.Helper()

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -41,9 +40,13 @@ func (s *Stage) Ask(ctx context.Context, host, path string) (string, error) {
 // Leftovers names every process, mount and engine object that is still there of
 // this stage. Files below Dir are the stage's own to remove.
 func (s *Stage) Leftovers(ctx context.Context) ([]string, error) {
-	left, err := s.processes()
+	running, err := s.Processes()
 	if err != nil {
 		return nil, err
+	}
+	var left []string
+	for _, p := range running {
+		left = append(left, fmt.Sprintf("process %d %s", p.PID, p.Command))
 	}
 	mounts, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -72,44 +75,4 @@ func (s *Stage) Leftovers(ctx context.Context) ([]string, error) {
 		}
 	}
 	return left, nil
-}
-
-// processes are those whose command line, working directory or root file system
-// is on the stage, but for ourselves.
-func (s *Stage) processes() ([]string, error) {
-	pids, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return nil, err
-	}
-	var left []string
-	for _, dir := range pids {
-		if filepath.Base(dir) == fmt.Sprint(os.Getpid()) {
-			continue
-		}
-		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil {
-			continue // it has ended
-		}
-		cwd, _ := os.Readlink(filepath.Join(dir, "cwd"))
-		text := strings.ReplaceAll(strings.Trim(string(cmdline), "\x00"), "\x00", " ")
-		if strings.Contains(text, s.Dir+"/") || strings.HasPrefix(cwd+"/", s.Dir+"/") || s.isRootOf(dir) {
-			left = append(left, "process "+filepath.Base(dir)+" "+text)
-		}
-	}
-	return left, nil
-}
-
-// isRootOf says that the root file system of a process is on the stage. Other
-// mounts say nothing: they spread to namespaces that have no part in it.
-func (s *Stage) isRootOf(proc string) bool {
-	mounts, err := os.ReadFile(filepath.Join(proc, "mountinfo"))
-	if err != nil {
-		return false // it has ended
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(line); len(f) > 4 && f[4] == "/" {
-			return strings.Contains(line, s.Dir+"/")
-		}
-	}
-	return false
 }

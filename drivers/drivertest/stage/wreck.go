@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
+	"syscall"
 	"time"
 )
 
@@ -14,24 +13,20 @@ import (
 // half way. It may be called on a stage that is clean.
 func (s *Stage) Wreck(ctx context.Context) error {
 	for {
-		left, err := s.processes()
+		left, err := s.Processes()
 		if err != nil {
 			return err
 		}
-		killed := 0
-		for _, p := range left {
-			if pid, err := strconv.Atoi(strings.Fields(p)[1]); err == nil {
-				if proc, err := os.FindProcess(pid); err == nil && proc.Kill() == nil {
-					killed++
-				}
-			}
-		}
-		if killed == 0 {
+		if len(left) == 0 {
 			break
+		}
+		for _, p := range left {
+			// It may have ended meanwhile; whether it has is looked at again.
+			_ = syscall.Kill(p.PID, syscall.SIGKILL)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("processes do not end: %s", strings.Join(left, "; "))
+			return fmt.Errorf("processes do not end: %v", left)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
