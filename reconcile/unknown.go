@@ -37,8 +37,12 @@ func (m *machine) blindInWindow(b *blindness) {
 	case !router && late && a.Hold != nil && !m.routeIs(m.rec.Entry, false):
 		m.route(Switch, "back", m.rec.Entry, nil, "requests can wait no longer")
 	}
-	if a.Hold != nil && !m.now.Before(a.Hold.end()) {
+	switch {
+	case a.Hold == nil:
+	case !m.now.Before(a.Hold.end()):
 		a.Hold = nil // the data plane has released them by itself
+	case !late:
+		m.wakeAt(a.Hold.end().Add(-time.Second))
 	}
 	m.poll(pollHealth)
 }
