@@ -190,9 +190,10 @@ type Prober interface {
 
 // ProbeTarget is one running instance and the probe it is judged by.
 type ProbeTarget struct {
-	Key    plans.Key
-	Health plans.Health
-	Ports  map[string]int // host ports by port name
+	Key     plans.Key
+	Runtime string // that runs it, by the host's name for it; "" is the default
+	Health  plans.Health
+	Ports   map[string]int // host ports by port name
 }
 
 // Outcome is one answer.

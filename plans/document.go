@@ -54,6 +54,9 @@ type Plan struct {
 	Tenants   []Tenant
 	Policies  map[string]BatchPolicy
 	Decisions []Decision
+	// Elsewhere is the node of each tenant that belongs to another one than the
+	// plan was resolved for, by name.
+	Elsewhere map[string]string
 	// PruneBudget is the largest number of tenants one commit may remove or
 	// let vanish without a question; 0 is the default of 3.
 	PruneBudget int

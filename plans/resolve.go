@@ -55,7 +55,12 @@ func Resolve(docs []Document, o Options) (*Plan, []Problem) {
 		claims.tenant(&t, s)
 		if o.Node == "" || t.Node == "" || t.Node == o.Node {
 			plan.Tenants = append(plan.Tenants, t)
+			continue
 		}
+		if plan.Elsewhere == nil {
+			plan.Elsewhere = map[string]string{}
+		}
+		plan.Elsewhere[t.Name] = t.Node
 	}
 	if problems := r.found.sorted(); len(problems) > 0 {
 		return nil, problems

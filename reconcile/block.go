@@ -44,6 +44,10 @@ func (m *machine) blockedBy() (why, next string) {
 			"put the node back to " + m.env.Node
 	}
 	cur := m.rec.Current
+	if runtime := cmp.Or(w.Runtime, m.env.Runtime); cur != nil && cur.Runtime != "" && runtime != cur.Runtime {
+		return "its services run in " + cur.Runtime + "; the plan now says " + runtime +
+			", and a tenant is not moved between runtimes yet", "put the runtime back to " + cur.Runtime
+	}
 	if cur != nil && m.target.Active == cur.Slot && m.target.Core != cur.Generation {
 		return "activeSlot names " + string(cur.Slot) + ", which serves " + short(cur.Generation) +
 				": a slot that serves is not changed in place", "put the new version under slots." + string(cur.Slot.Other()) +

@@ -85,6 +85,8 @@ type Version struct {
 	// Attempt made its instances; Commit is where the order came from.
 	Attempt string `json:"attempt,omitempty"`
 	Commit  string `json:"commit,omitempty"`
+	// Runtime is the one its instances were last seen with.
+	Runtime string `json:"runtime,omitempty"`
 	// Sidecars are the digests of its sidecars.
 	Sidecars map[string]string `json:"sidecars,omitempty"`
 	// Data are the datasets it uses, by volume.

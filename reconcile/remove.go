@@ -32,7 +32,11 @@ func (m *machine) vanishedAnswer() string {
 	if m.rec.Current != nil {
 		generation = m.rec.Current.Generation
 	}
-	return m.ask("vanished", m.in.Name+" is not in the plan any more and has no tombstone (removed: true)",
+	text := " is not in the plan any more and has no tombstone (removed: true)"
+	if m.in.Elsewhere != "" {
+		text = " is on " + m.env.Node + ", and the plan puts it on node " + m.in.Elsewhere
+	}
+	return m.ask("vanished", m.in.Name+text,
 		map[string]string{"keep": "leave it running as it is", "remove": "stop and remove it, keep its data for the grace"}, generation)
 }
 
@@ -42,6 +46,11 @@ func (m *machine) vanished() {
 		return
 	}
 	m.vanishedAnswer()
+	if m.in.Elsewhere != "" {
+		m.say(HeldBack, Blocked, "the plan puts it on node "+m.in.Elsewhere+" and it is on "+m.env.Node+"; a tenant is not moved with its data yet",
+			"put the node back to "+m.env.Node+", or answer the question")
+		return
+	}
 	m.say(HeldBack, Vanished, "it is not in the plan any more and has no tombstone; it keeps running as it is",
 		"put it back, write removed: true, or answer the question")
 }

@@ -12,6 +12,9 @@ type Input struct {
 	Name string
 	// Want is the plan's word, nil where the plan does not name the tenant.
 	Want *plans.Tenant
+	// Elsewhere is the node the plan puts the tenant on, where Want is nil
+	// because that is not this one.
+	Elsewhere string
 	// Permit is what the rollout lets the tenant move to.
 	Permit Permit
 	Facts  *observed.Tenant
@@ -41,6 +44,8 @@ type Env struct {
 	Fleet  string
 	Node   string
 	Commit string
+	// Runtime is the name of the runtime of tenants that name none.
+	Runtime string
 	// Port is the host port kept for a slot's service port; 0: none is free.
 	Port func(k plans.Key, name string) int
 	// Core and Service return what a digest names, from the plan in force or

@@ -77,7 +77,6 @@ func (f *follower) take(rev revision) error {
 			f.log.Error("the accepted plan stays in force", "commit", rev.Commit.Short(), "err", rev.Behind)
 		}
 		if f.last.Plan == nil {
-			f.host.setPlan(rev.Plan)
 			f.agent.SetPlan(rev.Plan)
 		} else {
 			rev.Plan, rev.Commit = f.last.Plan, f.last.Commit

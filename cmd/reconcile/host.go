@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"sync/atomic"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -28,12 +28,9 @@ type host struct {
 	store   journal.Store
 	config  agent.Config
 	closers []io.Closer
-	plan    atomic.Pointer[plans.Plan] // in force; asked by the prober
 	// notes say what a person must know to read what a look shows.
 	notes []string
 }
-
-func (h *host) setPlan(p *plans.Plan) { h.plan.Store(p) }
 
 // hostOptions is what differs between verbs that act.
 type hostOptions struct {
@@ -96,7 +93,6 @@ func lookHost(set settings, plan *plans.Plan, log *slog.Logger) (*host, error) {
 
 // assemble makes the drivers.
 func (h *host) assemble(set settings, plan *plans.Plan, controller string) (err error) {
-	h.setPlan(plan)
 	from, to, err := set.PortRange()
 	if err != nil {
 		return usage{error: err}
@@ -122,15 +118,12 @@ func (h *host) assemble(set settings, plan *plans.Plan, controller string) (err 
 		return err
 	}
 	runtimes := c.Runtimes
-	c.Prober = probe.New(func(tenant string) (drivers.Runtime, error) {
-		name := c.DefaultRuntime
-		if t := h.plan.Load().Tenant(tenant); t != nil && t.Runtime != "" {
-			name = t.Runtime
-		}
+	c.Prober = probe.New(func(name string) (drivers.Runtime, error) {
+		name = cmp.Or(name, c.DefaultRuntime)
 		if rt, ok := runtimes[name]; ok {
 			return rt, nil
 		}
-		return nil, fmt.Errorf("tenant %s: no runtime %q on this host", tenant, name)
+		return nil, fmt.Errorf("no runtime %q on this host", name)
 	})
 	return nil
 }

@@ -100,7 +100,6 @@ func (p *program) passDone(view *passView, set settings, res passResult, behind 
 // journal has the last word on what was accepted before.
 func accept(f *feed, h *host, a *agent.Agent, rev revision) error {
 	if rev.Behind != nil {
-		h.setPlan(rev.Plan)
 		a.SetPlan(rev.Plan)
 		a.SetSourceProblem(time.Now(), sourceProblem(rev.Behind))
 		return nil
@@ -114,7 +113,6 @@ func accept(f *feed, h *host, a *agent.Agent, rev revision) error {
 			return err
 		}
 	}
-	h.setPlan(rev.Plan)
 	a.SetPlan(rev.Plan)
 	a.SetSourceProblem(time.Time{}, nil)
 	return f.Accept(rev)

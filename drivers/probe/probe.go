@@ -25,12 +25,13 @@ const bodyLimit = 64 << 10
 
 // Prober implements drivers.Prober on this host's loopback.
 type Prober struct {
-	runtime func(tenant string) (drivers.Runtime, error)
+	runtime func(name string) (drivers.Runtime, error)
 	client  *http.Client
 }
 
-// New returns a Prober that finds the runtime of a tenant with runtime.
-func New(runtime func(tenant string) (drivers.Runtime, error)) *Prober {
+// New returns a Prober that finds a runtime by its name with runtime; "" is the
+// default one.
+func New(runtime func(name string) (drivers.Runtime, error)) *Prober {
 	return &Prober{
 		runtime: runtime,
 		client: &http.Client{
@@ -53,7 +54,7 @@ func (p *Prober) Probe(ctx context.Context, t drivers.ProbeTarget) (drivers.Outc
 }
 
 func (p *Prober) ask(ctx context.Context, t drivers.ProbeTarget) (drivers.Outcome, error) {
-	rt, err := p.runtime(t.Key.Tenant)
+	rt, err := p.runtime(t.Runtime)
 	if err != nil {
 		return drivers.Outcome{}, observed.Wrap("probe", t.Key.String(), observed.Environment, err, "")
 	}

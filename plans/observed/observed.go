@@ -59,6 +59,7 @@ const (
 type Instance struct {
 	plans.Key
 	ID         string         `json:"id"`                   // the engine's own, changes when it is made again
+	Runtime    string         `json:"runtime,omitempty"`    // that runs it, by the host's name for it
 	Digest     string         `json:"digest"`               // service digest it was made from
 	Generation string         `json:"generation,omitempty"` // of its core
 	Attempt    string         `json:"attempt,omitempty"`

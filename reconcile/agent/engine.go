@@ -30,12 +30,13 @@ import (
 // it, and never while actions of it are under way. Cost per call is in what
 // changed, not in the number of tenants.
 type Engine struct {
-	owner   drivers.Owner
-	specs   *specs
-	ports   *ports
-	probes  *probes
-	log     *slog.Logger
-	rollout rollout
+	owner    drivers.Owner
+	specs    *specs
+	ports    *ports
+	probes   *probes
+	log      *slog.Logger
+	rollout  rollout
+	runtimes map[string]drivers.Runtime
 	// places is told which runtime is in charge of a tenant; may be nil.
 	places *places
 	spread func() float64
@@ -118,7 +119,7 @@ type turn struct {
 
 func newEngine(c Config, p *probes, places *places) *Engine {
 	e := &Engine{
-		owner: c.Owner, probes: p, log: c.Log, places: places, spread: c.Random,
+		owner: c.Owner, runtimes: c.Runtimes, probes: p, log: c.Log, places: places, spread: c.Random,
 		plan: nil, answers: map[string]string{},
 		members: map[string]*member{}, stale: map[*member]bool{}, ready: map[*member]bool{},
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
@@ -371,7 +372,12 @@ func (e *Engine) Claims() bool {
 
 func (e *Engine) saw(m *member, s *sight) {
 	before := m.facts
-	m.facts = s.merge(before, m.name, e.runtimeName(m))
+	runtime := e.runtimeName(m)
+	m.facts = s.merge(before, m.name, e.inCharge(m))
+	if runtime != "" && e.runtimes[runtime] == nil {
+		m.facts.Runtime.Err = &observed.Problem{Op: "look at instances of", Ref: runtime, Class: observed.Refused,
+			Text: "this host has no such runtime", Hint: "name it under drivers in this host's configuration"}
+	}
 	m.facts.Preflight = before.Preflight
 	e.follow(m, before.Instances, s.at)
 	m.seen = max(m.seen, s.stamp)
@@ -399,6 +405,9 @@ func (e *Engine) runtimeName(m *member) string {
 	}
 	return name
 }
+
+// inCharge is the runtime that is in charge of m, by its name.
+func (e *Engine) inCharge(m *member) string { return cmp.Or(e.runtimeName(m), e.env.Runtime) }
 
 // elsewhere is the node the plan puts a tenant on, if that is not this one.
 func (e *Engine) elsewhere(name string) string {

@@ -33,6 +33,7 @@ type probed struct {
 	key     plans.Key
 	spec    plans.Health // effective
 	ports   map[string]int
+	runtime string
 	started time.Time
 	health  observed.Health
 	ok      bool // the last answer was good

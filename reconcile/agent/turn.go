@@ -396,6 +396,7 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 		if err := json.Unmarshal(v, &m.rec); err != nil {
 			return fmt.Errorf("record of %s: %w", name, err)
 		}
+		e.settles(m)
 		if m.rec.Clock.Before(now) {
 			m.rec.Clock = now
 		}

@@ -28,7 +28,7 @@ func imagesFull(t *testing.T) {
 	w.fleet.image = w.made("1.1", images.Spec{Files: map[string]string{"big": string(big)}})
 	w.daemon()
 	w.template("an image larger than the disk")
-	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{"no space left on device", "nobody's release is to blame", "free some space", "tries again at "}})
+	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{"no space left on device", "nobody's release is to blame", "make room on the disk of the state directory", "tries again at "}})
 	w.same("ant", before)
 	resize(t, disk, 512)
 	w.comes(outcome{state: "converged", serves: "1.1"})

@@ -13,8 +13,8 @@ import (
 // other tenants go on, and once it is gone so does this one.
 func foreignContainer(t *testing.T) {
 	w := newWorld(t, engine, nil)
-	f := fleet{image: w.image("1.0"), tenants: []string{"ant", "bee"}}
-	name := docker.Name("outcomes", plans.Key{Tenant: "ant", Slot: plans.Blue, Service: "app"})
+	f := w.of(fleet{tenants: []string{"ant", "bee"}})
+	name := docker.Name(w.fleet.name, plans.Key{Tenant: "ant", Slot: plans.Blue, Service: "app"})
 	w.docker("pull", "-q", f.image)
 	id := w.docker("create", "--name", name, f.image)
 	w.commit("two tenants", f.files())
@@ -32,7 +32,7 @@ func foreignContainer(t *testing.T) {
 // So is a directory of instances that is not ours.
 func foreignInstance(t *testing.T) {
 	w := newWorld(t, process, nil)
-	f := fleet{image: w.image("1.0"), tenants: []string{"ant", "bee"}}
+	f := w.of(fleet{tenants: []string{"ant", "bee"}})
 	dir := filepath.Join(w.State, "process", "instances", "ant.blue.app")
 	w.inTheWay(dir, f, "an object that is not ours bears a name it needs: "+dir, "remove or rename "+dir)
 	w.is(outcome{tenant: "bee", state: "converged", serves: "1.0"})
@@ -41,7 +41,7 @@ func foreignInstance(t *testing.T) {
 // And one of data.
 func foreignVolume(t *testing.T) {
 	w := newWorld(t, process, nil)
-	f := fleet{image: w.image("1.0"), tenants: []string{"ant"}, volume: "{access: many, onUpgrade: share, source: data}"}
+	f := w.of(fleet{volume: "{access: many, onUpgrade: share, source: data}"})
 	dir := filepath.Join(w.State, "volumes", "data", "ant-notes")
 	w.inTheWay(dir, f, dir, "there are data in the way that are not ours", "move them away, or take them over with `import: true`")
 }

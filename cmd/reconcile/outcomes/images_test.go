@@ -73,7 +73,7 @@ func platform(t *testing.T, runtime string) {
 	before := w.started("ant")
 	w.fleet.image = w.made("1.1", images.Spec{Architecture: "s390x"})
 	w.template("an image for a mainframe")
-	w.pass(3, "blocked  ant: ", w.fleet.image, "s390x", "for this host's platform")
-	w.is(outcome{state: "heldBack", reason: "failed", serves: "1.0", says: []string{"s390x", "for this host's platform"}})
+	w.pass(3, "blocked  ant: ", w.fleet.image, "s390x", "this host is linux/", "→ build and push it for linux/")
+	w.is(outcome{state: "heldBack", reason: "failed", serves: "1.0", says: []string{"s390x", "this host is linux/", "build and push it for linux/"}})
 	w.same("ant", before)
 }

@@ -7,6 +7,7 @@ import (
 
 // fleet is the plan of a row: tenants of one template.
 type fleet struct {
+	name    string
 	image   string
 	tenants []string
 	spec    string   // fields of the template's spec beside the usual ones, indented by two
@@ -32,7 +33,7 @@ func (f fleet) files() map[string]string {
 
 func (f fleet) template() string {
 	var b strings.Builder
-	b.WriteString("apiVersion: reconcile/v1\nkind: Fleet\nmetadata: {name: outcomes}\n")
+	b.WriteString("apiVersion: reconcile/v1\nkind: Fleet\nmetadata: {name: " + f.name + "}\n")
 	if f.budget > 0 {
 		fmt.Fprintf(&b, "spec: {pruneBudget: %d}\n", f.budget)
 	}

@@ -18,7 +18,7 @@ import (
 // is taken meanwhile stops the change, and names who has it.
 func chosenPort(t *testing.T) {
 	w := newWorld(t, process, nil)
-	f := fleet{image: w.image("1.0"), tenants: []string{"ant"}}
+	f := w.of(fleet{})
 	w.commit("ant", f.files())
 	first := w.port("ant", plans.Blue)
 	l := w.take(first)
@@ -47,7 +47,7 @@ func fixedPort(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	f := fleet{image: w.image("1.0"), tenants: []string{"ant"}, spec: fmt.Sprintf("  slots: {blue: {ports: {app/http: %d}}}\n", port)}
+	f := w.of(fleet{spec: fmt.Sprintf("  slots: {blue: {ports: {app/http: %d}}}\n", port)})
 	w.commit("ant with a port of its own", f.files())
 	says := []string{fmt.Sprintf("port %d is in use by process %d", port, os.Getpid()), "stop what uses it, or fix another port under slots.SLOT.ports"}
 	w.pass(3, append(says, "blocked  ant: ")...)
@@ -67,7 +67,7 @@ func fixedPort(t *testing.T) {
 // A good answer on the port counts only if the instance itself gives it.
 func stranger(t *testing.T) {
 	w := newWorld(t, process, nil)
-	f := fleet{image: w.image("1.0"), tenants: []string{"ant"}, within: "4s", env: []string{"LISTEN: 127.0.0.2"}}
+	f := w.of(fleet{within: "4s", env: []string{"LISTEN: 127.0.0.2"}})
 	w.commit("ant listens where nobody asks", f.files())
 	port := w.port("ant", plans.Blue)
 	w.daemon()

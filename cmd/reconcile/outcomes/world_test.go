@@ -67,7 +67,8 @@ func newWorld(t *testing.T, runtime string, change func(*stage.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Stage: s, TB: t, ctx: ctx, host: s}
+	// Rows at the same time share the engine: the fleet's name is in its names.
+	w := &world{Stage: s, TB: t, ctx: ctx, host: s, fleet: fleet{name: fmt.Sprint("outcomes", n)}}
 	t.Cleanup(w.wreck)
 	return w
 }
@@ -115,19 +116,27 @@ func (w *world) made(version string, s images.Spec) string {
 	return ref
 }
 
-// settle deploys tenants on version 1.0 of the test application.
-func (w *world) settle(f fleet) {
+// of completes a plan: the name of the fleet, version 1.0 of the test
+// application, and one tenant.
+func (w *world) of(f fleet) fleet {
 	w.Helper()
+	f.name = w.fleet.name
 	if f.image == "" {
 		f.image = w.image("1.0")
 	}
 	if f.tenants == nil {
 		f.tenants = []string{"ant"}
 	}
-	w.fleet = f
-	w.commit("tenants on 1.0", f.files())
+	return f
+}
+
+// settle deploys tenants on version 1.0 of the test application.
+func (w *world) settle(f fleet) {
+	w.Helper()
+	w.fleet = w.of(f)
+	w.commit("tenants on 1.0", w.fleet.files())
 	w.pass(0)
-	for _, t := range f.tenants {
+	for _, t := range w.fleet.tenants {
 		w.answers(t, "1.0")
 	}
 }
@@ -358,7 +367,7 @@ func (w *world) kill(tenant string) {
 	if w.Runtime == engine {
 		// The engine starts a process that died again, and a container it was
 		// told to kill it does not.
-		w.docker("kill", docker.Name("outcomes", plans.Key{Tenant: tenant, Slot: w.table().Routes[tenant].Entry.Slot, Service: "app"}))
+		w.docker("kill", docker.Name(w.fleet.name, plans.Key{Tenant: tenant, Slot: w.table().Routes[tenant].Entry.Slot, Service: "app"}))
 	} else {
 		// Its shim, its parent, would start it again: that goes first.
 		shim := parent(pid)
