@@ -3,6 +3,8 @@ package reconcile
 import (
 	"strconv"
 	"time"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
 // holds deals with a person's hold, and returns whether the step ends with it.
@@ -52,12 +54,31 @@ func (m *machine) safe() bool {
 	if a.Back && a.Restored {
 		return len(m.wrongPolicies()) == 0
 	}
-	if a.Stopped && !a.Swapped {
+	if a.Stopped && !a.Swapped && !m.whole() {
 		return false
 	}
 	// Between the switch and its confirmation nobody knows yet which slot serves,
 	// and until restart policies follow, a reboot would start the wrong one.
 	return (!a.Switched || a.Swapped) && len(m.wrongPolicies()) == 0
+}
+
+// whole says that all of what serves runs, whatever was ordered to stop.
+func (m *machine) whole() bool {
+	a, cur := m.rec.Attempt, m.rec.Current
+	if a.Kind == KindAside {
+		i := m.seen.Instance(a.New.Slot, a.Aside)
+		return i != nil && i.Phase == observed.Running
+	}
+	if cur == nil {
+		return false
+	}
+	parts, ok := m.parts(cur)
+	for _, p := range runs(parts, cur.Settled) {
+		if i := m.instance(p); i == nil || !p.made(i) || i.Phase != observed.Running {
+			return false
+		}
+	}
+	return ok
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
