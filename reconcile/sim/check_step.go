@@ -65,6 +65,9 @@ func (b *books) checkHeld(in reconcile.Input, d reconcile.Decision) {
 	if !b.w.shape.Routes {
 		blue, green := b.serves(in, plans.Blue), b.serves(in, plans.Green)
 		safe = blue && f.Instance(plans.Green, "app") == nil || green && f.Instance(plans.Blue, "app") == nil
+		for _, i := range f.Instances {
+			safe = safe && (i.Service != "worker" || i.Phase == observed.Running) // it may have been stopped for a move
+		}
 	}
 	// A service upgraded alone is put back in its place first, and policies
 	// follow the switch.
