@@ -168,6 +168,9 @@ func (a *Agent) serveEvents(w http.ResponseWriter, r *http.Request) {
 		}
 		q.After = logged[i].Seq
 	}
+	if live == nil {
+		return
+	}
 	q.Last = 0
 	for range live {
 		more, err := a.Events(q)
