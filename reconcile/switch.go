@@ -65,7 +65,9 @@ func (m *machine) ready() bool {
 	}
 	for _, p := range runs(parts, false) {
 		if m.healthOf(p) != healthy {
+			trouble := m.rec.Trouble
 			m.enter(Verify)
+			m.rec.Trouble = trouble // falling back overcomes nothing
 			m.poll(pollHealth)
 			return false
 		}
