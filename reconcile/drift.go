@@ -16,7 +16,7 @@ func (m *machine) moved(kind, what, text string) {
 func (m *machine) tellDrift() {
 	m.inputsChanged()
 	m.report.Drift = m.drift
-	if m.report.State == Held || m.report.State == Unknown || m.report.Reason == Flapping {
+	if m.report.State == Held && m.rec.Attempt != nil || m.report.State == Unknown || m.report.Reason == Flapping {
 		return // not looked for: what was known stays known
 	}
 	var now []string

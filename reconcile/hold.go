@@ -32,7 +32,28 @@ func (m *machine) holds() bool {
 		m.wakeAt(word.Hold.Until)
 	}
 	m.say(Held, "", word.Hold.Reason, next)
+	m.onlyWatch()
 	return true
+}
+
+// onlyWatch notes what moved of a tenant that nobody repairs.
+func (m *machine) onlyWatch() {
+	cur := m.rec.Current
+	if cur == nil || m.rec.Attempt != nil {
+		return
+	}
+	parts, _ := m.parts(cur)
+	shared, _ := m.shared()
+	for _, p := range append(runs(parts, cur.Settled), shared...) {
+		switch i := m.instance(p); {
+		case i == nil:
+			m.moved("missing", startKey(p.key), startKey(p.key)+" is missing")
+		case !p.made(i):
+			m.moved("changed", startKey(p.key), startKey(p.key)+" is not the one on record")
+		case i.Phase == observed.Exited && !i.Restarting && !ends(p, i):
+			m.moved("stopped", startKey(p.key), startKey(p.key)+" has stopped with exit status "+itoa(i.Exit))
+		}
+	}
 }
 
 func (m *machine) release() {

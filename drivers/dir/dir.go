@@ -38,8 +38,10 @@ type Config struct {
 
 // Driver implements drivers.Storage on directories.
 type Driver struct {
-	cfg     Config
-	reflink bool
+	cfg Config
+	// reflink says whether copies share blocks here. It is tried when somebody
+	// asks, for trying writes.
+	reflink func() bool
 
 	mu sync.Mutex // one change of marks at a time; copies run outside it by dataset
 }
@@ -58,12 +60,12 @@ func New(cfg Config) (*Driver, error) {
 	if err := os.MkdirAll(filepath.Join(root, markDir), 0o711); err != nil {
 		return nil, observed.Wrap("open storage", root, observed.Refused, err, "set drivers.dir.root to a folder this user may write")
 	}
-	return &Driver{cfg: cfg, reflink: canReflink(filepath.Join(root, markDir))}, nil
+	return &Driver{cfg: cfg, reflink: sync.OnceValue(func() bool { return canReflink(filepath.Join(root, markDir)) })}, nil
 }
 
 // Traits implements drivers.Storage.
 func (d *Driver) Traits() drivers.StorageTraits {
-	return drivers.StorageTraits{Name: "dir", CheapClone: d.reflink}
+	return drivers.StorageTraits{Name: "dir", CheapClone: d.reflink()}
 }
 
 // Observe implements drivers.Storage.
@@ -195,7 +197,7 @@ func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder
 		return observed.Dataset{}, err
 	}
 	temp := m.Path + ".new"
-	if err := copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink, progress: progress, what: m.Tenant + "/" + m.Volume}); err != nil {
+	if err := copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink(), progress: progress, what: m.Tenant + "/" + m.Volume}); err != nil {
 		return observed.Dataset{}, d.problem("copy", m.ID, err)
 	}
 	if err := syncfs(temp); err != nil {

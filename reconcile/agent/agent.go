@@ -272,6 +272,9 @@ func (a *Agent) SetPlan(p *plans.Plan) {
 		return
 	}
 	commit := a.plan == nil || a.plan.Commit != p.Commit
+	if was, err := AcceptedCommit(a.store); err == nil && a.plan == nil && was != "" && was == p.Commit {
+		commit = false // it was in force when the last agent ended
+	}
 	a.plan, a.planAt = p, now
 	for _, tenant := range a.engine.SetPlan(p, now) {
 		if j := a.running[tenant]; j != nil && j.verb() == reconcile.Pull {
@@ -297,7 +300,7 @@ func (a *Agent) SetSourceProblem(since time.Time, problem *observed.Problem) {
 	if a.source.Problem == nil {
 		a.log.Warn("source unreadable", "since", since, "problem", problem.Error())
 		a.engine.note(reconcile.Event{Time: a.now(), Kind: SourceUnreadable,
-			Text: fmt.Sprintf("the plan repository cannot be read since %s: %s; going on with the last accepted plan", since.UTC().Format(time.RFC3339), problem.Error())})
+			Text: fmt.Sprintf("the newest plan cannot be taken since %s: %s; going on with the last accepted plan", since.UTC().Format(time.RFC3339), problem.Error())})
 		a.Nudge()
 	}
 	a.source = SourceState{Since: since, Problem: a.exec.clean(*problem)}

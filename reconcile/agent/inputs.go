@@ -98,8 +98,16 @@ func (n *inputs) feed() error {
 	if n.dir == "" {
 		return nil
 	}
-	err := filepath.WalkDir(n.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path == filepath.Join(n.dir, "key") {
+	// A look reads those of the host through a link.
+	dir, err := filepath.EvalSymlinks(n.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path == filepath.Join(dir, "key") {
 			return err
 		}
 		_, err = n.readKept(path)

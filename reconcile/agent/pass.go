@@ -131,7 +131,7 @@ func (m *member) patience() (until time.Time, gives bool) {
 	if !outage && r.State == reconcile.Degraded && (m.wake.IsZero() || m.wake.Sub(r.Since) > outageLimit) {
 		return r.Since.Add(degradedLimit), true // only its own recovery could change it
 	}
-	return r.Since.Add(outageLimit), outage || r.State == reconcile.Degraded
+	return r.Since.Add(outageLimit), outage || r.State == reconcile.Degraded || r.State == reconcile.Unknown
 }
 
 func (a *Agent) outcome() Outcome {

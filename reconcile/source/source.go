@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-git/go-git/v5"
@@ -304,6 +305,8 @@ func (s *Source) remoteProblem(op string, err error) error {
 		class, hint = observed.Refused, "check repo.url, and that this user may read it"
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		class, hint = observed.Refused, "push a first commit to the repository"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = "free some space on the disk that holds " + s.cfg.Dir
 	case isHostKey(err):
 		class, hint = observed.Refused, "put the server's host key into the known_hosts file (repo.auth.knownHosts), after checking it"
 	}
