@@ -29,8 +29,8 @@ func (b *books) checkRoute(in reconcile.Input, route observed.Route, a reconcile
 		b.fail("S1", "switched to %s by a look that saw no instances: %s", slot, a.ID)
 		return
 	}
-	if slot == b.before && route.Entry.Slot == b.routed && !b.serves(in, route.Entry.Slot) {
-		return // going back where what is routed does not serve: nothing is lost by it
+	if slot == b.before && (route.Entry.Slot == plans.NoSlot || route.Entry.Slot == b.routed && !b.serves(in, route.Entry.Slot)) {
+		return // going back where nothing that serves is routed: nothing is lost by it
 	}
 	app := in.Facts.Instance(slot, "app")
 	if app == nil {
