@@ -14,8 +14,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/gitops-fleet/reconcile/plans"
 )
 
@@ -67,31 +65,46 @@ func Load(fsys fs.FS, o Options) ([]plans.Document, []plans.Problem, error) {
 // readAll returns what each file holds. Files are read one after the other, as
 // a file system may want it, and parsed on all processors.
 func readAll(fsys fs.FS, root string, files []string, o Options) ([]entry, error) {
+	type job struct {
+		n    int
+		text []byte
+	}
 	entries := make([]entry, len(files))
-	var parsing errgroup.Group
-	parsing.SetLimit(runtime.GOMAXPROCS(0))
-	for i, file := range files {
-		known, text, err := o.Cache.read(fsys, file, o.Hash)
-		if err != nil {
-			parsing.Wait() // entries is not ours to give up before
-			return nil, err
-		}
-		entries[i] = known
-		if text == nil {
-			continue
-		}
-		parsing.Go(func() error {
-			docs, problems := Parse(strings.TrimPrefix(file, root+"/"), text)
-			if hash := known.hash; hash != "" {
-				for n := range docs {
-					docs[n].Hash = hash + "#" + strconv.Itoa(n)
-				}
+	jobs := make(chan job)
+	var parsing sync.WaitGroup
+	// Workers that stay, as the stack that parsing needs is grown once then.
+	for range runtime.GOMAXPROCS(0) {
+		parsing.Go(func() {
+			for j := range jobs {
+				entries[j.n].parse(strings.TrimPrefix(files[j.n], root+"/"), j.text)
 			}
-			entries[i].docs, entries[i].problems = slices.Clip(docs), problems
-			return nil
 		})
 	}
-	return entries, parsing.Wait()
+	// entries is not ours to give up before the workers have ended.
+	defer parsing.Wait()
+	defer close(jobs)
+	for n, file := range files {
+		known, text, err := o.Cache.read(fsys, file, o.Hash)
+		if err != nil {
+			return nil, err
+		}
+		entries[n] = known
+		if text != nil {
+			jobs <- job{n, text}
+		}
+	}
+	return entries, nil
+}
+
+// parse fills in what a file of this text holds.
+func (e *entry) parse(name string, text []byte) {
+	docs, problems := Parse(name, text)
+	if e.hash != "" {
+		for n := range docs {
+			docs[n].Hash = e.hash + "#" + strconv.Itoa(n)
+		}
+	}
+	e.docs, e.problems = slices.Clip(docs), problems
 }
 
 // planFiles walks the folder. What is there and cannot be a plan file by its
