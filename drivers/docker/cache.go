@@ -6,17 +6,30 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-// cache remembers inspected containers while the engine's events are heard:
-// an event about a container, or an act of ours on it, forgets it.
+// cache remembers inspected containers, and which sockets they were proved to
+// answer on, while the engine's events are heard: an event about a container, or
+// an act of ours on it, forgets it.
 type cache struct {
 	mu      sync.Mutex // guards the following
 	live    int        // event streams that are open
 	drops   uint64     // what was inspected before a drop is not kept
 	seen    map[string]cached
 	digests map[string][]string // RepoDigests by image id; content, so never wrong
+	// answers are sockets that were proved to be answered by a container, and
+	// askedOf whose they are, by container.
+	answers map[answer]string
+	askedOf map[string][]answer
+}
+
+// answer is a port of an instance and the socket that listens on it.
+type answer struct {
+	key    plans.Key
+	port   int
+	socket string
 }
 
 type cached struct {
@@ -25,7 +38,7 @@ type cached struct {
 }
 
 func newCache() *cache {
-	return &cache{seen: map[string]cached{}, digests: map[string][]string{}}
+	return &cache{seen: map[string]cached{}, digests: map[string][]string{}, answers: map[answer]string{}, askedOf: map[string][]answer{}}
 }
 
 // listen says that events are heard from now on; the returned func that no more.
@@ -45,6 +58,8 @@ func (c *cache) listen() func() {
 func (c *cache) clearLocked() {
 	c.drops++
 	clear(c.seen)
+	clear(c.answers)
+	clear(c.askedOf)
 }
 
 func (c *cache) get(id string, state container.ContainerState) (observed.Instance, bool) {
@@ -81,6 +96,30 @@ func (c *cache) drop(id string) {
 	defer c.mu.Unlock()
 	c.drops++
 	delete(c.seen, id)
+	for _, a := range c.askedOf[id] {
+		delete(c.answers, a)
+	}
+	delete(c.askedOf, id)
+}
+
+// proved says that the socket is known to be answered by the instance.
+func (c *cache) proved(key plans.Key, port int, socket string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.answers[answer{key, port, socket}]
+	return ok && socket != "" && c.live > 0
+}
+
+// prove notes that the container of an instance answers on the socket, if
+// nothing was heard of it since mark.
+func (c *cache) prove(mark uint64, key plans.Key, port int, socket, id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live == 0 || c.drops != mark || socket == "" {
+		return
+	}
+	a := answer{key, port, socket}
+	c.answers[a], c.askedOf[id] = id, append(c.askedOf[id], a)
 }
 
 func (c *cache) imageDigests(id string) []string {

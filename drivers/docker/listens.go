@@ -16,9 +16,15 @@ import (
 // must run, the engine must have bound the port for it, and the socket must be
 // held by the engine's proxy for that very address of the container (or by the
 // engine, or by nobody where packets are redirected by the kernel). On the
-// host's network the holder must be a process of the container.
+// host's network the holder must be a process of the container. What was proved
+// once holds while the very socket is there and no event was heard about the
+// container.
 func (r *Runtime) Listens(ctx context.Context, key plans.Key, port int) error {
 	const op = "look at the port of"
+	socket, mark := listeningInode(port), r.cache.mark()
+	if r.cache.proved(key, port, socket) {
+		return nil
+	}
 	c, err := r.find(ctx, op, key)
 	if err != nil {
 		return err
@@ -26,9 +32,10 @@ func (r *Runtime) Listens(ctx context.Context, key plans.Key, port int) error {
 	if c == nil || !c.State.Running {
 		return conflict(op, key.String(), "it does not run")
 	}
-	by := listenerOn(port)
+	by := holderOf(port, socket)
 	if c.HostConfig.NetworkMode.IsHost() {
 		if by.known() && by.pidns == process(c.State.Pid).pidns {
+			r.cache.prove(mark, key, port, socket, c.ID)
 			return nil
 		}
 		return conflict(op, key.String(), fmt.Sprintf("port %d is answered by %s", port, by))
@@ -40,6 +47,7 @@ func (r *Runtime) Listens(ctx context.Context, key plans.Key, port int) error {
 	if by.known() && !proxies(by, c, inside, port) {
 		return conflict(op, key.String(), fmt.Sprintf("port %d is answered by %s", port, by))
 	}
+	r.cache.prove(mark, key, port, socket, c.ID)
 	return nil
 }
 

@@ -35,8 +35,10 @@ func (l listener) String() string {
 
 // listenerOn finds who answers connections to 127.0.0.1:port in this network
 // namespace: the socket bound to that very address before one bound to all.
-func listenerOn(port int) listener {
-	inode := listeningInode(port)
+func listenerOn(port int) listener { return holderOf(port, listeningInode(port)) }
+
+// holderOf finds who holds the listening socket of a port; "" is no socket.
+func holderOf(port int, inode string) listener {
 	if inode == "" {
 		return listener{}
 	}
