@@ -134,7 +134,7 @@ func (r *Runtime) choose(index []byte) (v1.Hash, error) {
 		}
 		have = append(have, d.Platform.String())
 	}
-	return v1.Hash{}, refusal("it is for %q, this host is %s/%s", have, r.cfg.OS, r.cfg.Arch)
+	return v1.Hash{}, r.wrongPlatform(fmt.Sprintf("%q", have))
 }
 
 // config fetches and verifies the image's configuration.
@@ -154,7 +154,7 @@ func (r *Runtime) config(img v1.Image, m *v1.Manifest) (*v1.ConfigFile, error) {
 		return nil, refusal("its configuration: %w", err)
 	}
 	if c.OS != "" && c.OS != r.cfg.OS || c.Architecture != "" && c.Architecture != r.cfg.Arch {
-		return nil, refusal("it is for %s/%s, this host is %s/%s", c.OS, c.Architecture, r.cfg.OS, r.cfg.Arch)
+		return nil, r.wrongPlatform(c.OS + "/" + c.Architecture)
 	}
 	return &c, nil
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,11 +52,20 @@ func (r *Runtime) remote(ctx context.Context) []remote.Option {
 }
 
 // refused is what is wrong with an image itself: no second attempt mends it.
-type refused struct{ error }
+type refused struct {
+	error
+	hint string // what to do; "" is about images that are not whole
+}
 
 func (r refused) Unwrap() error { return r.error }
 
-func refusal(format string, args ...any) error { return refused{fmt.Errorf(format, args...)} }
+func refusal(format string, args ...any) error { return refused{error: fmt.Errorf(format, args...)} }
+
+// wrongPlatform refuses an image that is for other machines.
+func (r *Runtime) wrongPlatform(have string) error {
+	here := r.cfg.OS + "/" + r.cfg.Arch
+	return refused{fmt.Errorf("it is for %s, this host is %s", have, here), "build and push it for " + here}
+}
 
 // pullProblem gives a failed pull its class.
 func pullProblem(ctx context.Context, ref string, err error) error {
@@ -68,7 +78,7 @@ func pullProblem(ctx context.Context, ref string, err error) error {
 	case errors.Is(err, errCorrupt):
 		return observed.Wrap("pull", ref, observed.Transient, err, "the layer is fetched again; if this repeats, look at the disk")
 	case errors.As(err, &bad):
-		return observed.Wrap("pull", ref, observed.Refused, err, "look whether the image was pushed whole, and by whom")
+		return observed.Wrap("pull", ref, observed.Refused, err, cmp.Or(bad.hint, "look whether the image was pushed whole, and by whom"))
 	case errors.Is(err, errPlain):
 		return observed.Wrap("pull", ref, observed.Refused, err, "give the registry a certificate")
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):

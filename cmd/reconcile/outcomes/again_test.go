@@ -30,7 +30,8 @@ func again(t *testing.T, runtime string) {
 	})
 	w.settle(fleet{tenants: []string{"ant", "bee", "cat"}})
 	proxyCalls := &ledger{}
-	w.reaches(proxyCalls.listen(t, w.TheProxy().Socket, filepath.Join(w.Dir, "admin.sock")))
+	admin := proxyCalls.listen(t, w.TheProxy().Socket, filepath.Join(w.Dir, "admin.sock"))
+	w.configure("  caddy:\n", "  caddy:\n    admin: "+admin+"\n")
 	w.pass(0) // learns the new socket
 	engineCalls.reset()
 	proxyCalls.reset()
@@ -47,19 +48,6 @@ func again(t *testing.T, runtime string) {
 	proxyCalls.noWrites(t, "proxy")
 	if runtime == engine {
 		engineCalls.noWrites(t, "engine")
-	}
-}
-
-// reaches makes the proxy's admin socket another one in the configuration.
-func (w *world) reaches(admin string) {
-	w.Helper()
-	text, err := os.ReadFile(w.File)
-	if err != nil {
-		w.Fatal(err)
-	}
-	config := strings.Replace(string(text), "  caddy:\n", "  caddy:\n    admin: "+admin+"\n", 1)
-	if err := os.WriteFile(w.File, []byte(config), 0o600); err != nil {
-		w.Fatal(err)
 	}
 }
 

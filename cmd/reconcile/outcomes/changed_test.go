@@ -5,29 +5,32 @@ import "testing"
 // What cannot be moved with its data is blocked with its reason, and what runs
 // keeps serving, repaired where it is.
 func changedSource(t *testing.T) {
-	cannotMove(t, func(f *fleet) { f.volume = "{access: many, onUpgrade: share, source: elsewhere}" },
+	cannotMove(t, "", func(f *fleet) { f.volume = "{access: many, onUpgrade: share, source: elsewhere}" },
 		`volume notes has its data below ""; the plan now says "elsewhere"`, "put the source back")
 }
 
 func changedDriver(t *testing.T) {
-	cannotMove(t, func(f *fleet) {
+	cannotMove(t, "", func(f *fleet) {
 		f.volume = "{access: many, onUpgrade: share, driver: zfs, source: tank/tenants}"
 	}, "volume notes has its data with driver dir; the plan now says zfs", "put the driver back to dir")
 }
 
 func changedNode(t *testing.T) {
-	cannotMove(t, func(f *fleet) { f.spec = "  node: elsewhere\n" },
+	cannotMove(t, "", func(f *fleet) { f.spec = "  node: elsewhere\n" },
 		"the plan puts it on node elsewhere", "put the node back to ")
 }
 
 func changedRuntime(t *testing.T) {
-	theEngine(t)
-	cannotMove(t, func(f *fleet) { f.spec = "  runtime: docker\n" },
+	e := theEngine(t)
+	cannotMove(t, e.Host, func(f *fleet) { f.spec = "  runtime: docker\n" },
 		"its services run in process; the plan now says docker", "put the runtime back to process")
 }
 
-func cannotMove(t *testing.T, change func(*fleet), why, next string) {
+func cannotMove(t *testing.T, dockerHost string, change func(*fleet), why, next string) {
 	w := newWorld(t, process, nil)
+	if dockerHost != "" {
+		w.configure("drivers:\n", "drivers:\n  docker: {host: \""+dockerHost+"\"}\n")
+	}
 	w.settle(fleet{})
 	before := w.started("ant")
 	was := w.fleet

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http/cgi"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -105,13 +104,6 @@ func (w *world) hosted(addr string) *httptest.Server {
 	}
 	server.Start()
 	w.Cleanup(server.Close)
-	text, err := os.ReadFile(w.File)
-	if err != nil {
-		w.Fatal(err)
-	}
-	config := strings.Replace(string(text), "url: "+w.Repo, "url: "+server.URL+"/plans.git", 1)
-	if err := os.WriteFile(w.File, []byte(config), 0o600); err != nil {
-		w.Fatal(err)
-	}
+	w.configure("url: "+w.Repo+"\n", "url: "+server.URL+"/plans.git\n")
 	return server
 }

@@ -36,9 +36,12 @@ func imagesFull(t *testing.T) {
 
 func volumesFull(t *testing.T) {
 	var disk string
-	w := newWorld(t, process, func(c *stage.Config) { disk = small(t, filepath.Join(c.Dir, "state", "volumes"), 16) })
+	w := newWorld(t, process, func(c *stage.Config) { disk = small(t, filepath.Join(c.Dir, "state", "volumes"), 96) })
 	w.settle(fleet{volume: "{onUpgrade: clone, writes: quiesce}"})
 	before := w.started("ant")
+	if err := os.WriteFile(filepath.Join(disk, "filler"), make([]byte, 64<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w.daemon()
 	w.upgrade("1.1")
 	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{"MiB free for volume notes, at least 64 needed", "free some space; reconcile tries again by itself"}})
@@ -47,8 +50,7 @@ func volumesFull(t *testing.T) {
 	w.comes(outcome{state: "converged", serves: "1.1"})
 }
 
-// Where the journal has no space, nothing is begun: what is not written down is
-// not done.
+// Where not even a commit can be fetched, the last accepted plan stays in force.
 func stateFull(t *testing.T) {
 	w := newWorld(t, process, func(c *stage.Config) {
 		small(t, filepath.Join(c.Dir, "state"), 16)
@@ -59,7 +61,12 @@ func stateFull(t *testing.T) {
 	filler := filepath.Join(w.State, "filler")
 	fill(t, filler)
 	w.upgrade("1.1")
-	w.pass(1, "no space left on device", w.State, "free some space")
+	r := w.run()
+	for _, s := range []string{"no space left on device", "free some space on the disk that holds " + w.State} {
+		if !strings.Contains(r.Stdout+r.Stderr, s) {
+			t.Errorf("a pass without space does not say %q:\n%s%s", s, r.Stdout, r.Stderr)
+		}
+	}
 	w.answers("ant", "1.0")
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)

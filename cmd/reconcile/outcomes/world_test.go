@@ -116,6 +116,18 @@ func (w *world) made(version string, s images.Spec) string {
 	return ref
 }
 
+// configure changes the host's configuration.
+func (w *world) configure(old, fresh string) {
+	w.Helper()
+	text, err := os.ReadFile(w.File)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := os.WriteFile(w.File, []byte(strings.Replace(string(text), old, fresh, 1)), 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // of completes a plan: the name of the fleet, version 1.0 of the test
 // application, and one tenant.
 func (w *world) of(f fleet) fleet {
