@@ -61,20 +61,21 @@ func firstDifference(got, want string) string {
 
 // story is one run of the machine on a tiny world.
 type story struct {
-	t       *testing.T
-	w       *world
-	want    *plans.Tenant
-	rec     reconcile.Record
-	last    reconcile.Report
-	results []reconcile.Result
-	answers map[string]string
-	permit  *reconcile.Permit
-	env     reconcile.Env
-	open    bool
-	retry   bool
-	local   reconcile.Local
-	out     strings.Builder
-	said    string
+	t         *testing.T
+	w         *world
+	want      *plans.Tenant
+	rec       reconcile.Record
+	last      reconcile.Report
+	results   []reconcile.Result
+	answers   map[string]string
+	permit    *reconcile.Permit
+	env       reconcile.Env
+	open      bool
+	retry     bool
+	local     reconcile.Local
+	elsewhere string
+	out       strings.Builder
+	said      string
 }
 
 func newStory(t *testing.T) *story {
@@ -168,6 +169,8 @@ func (s *story) command(line string) {
 		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return d.ID == args[0] })
 	case "foreign":
 		f.Foreign = args
+	case "elsewhere":
+		s.elsewhere = rest
 	case "file":
 		s.w.files = map[string]string{args[0]: args[1]}
 	case "forget":
@@ -304,7 +307,7 @@ func (s *story) at() string { return s.w.now.Sub(start).String() }
 func (s *story) step() reconcile.Decision {
 	s.w.look()
 	in := reconcile.Input{Name: "acme", Want: s.want, Facts: &s.w.facts, Results: s.results, Answers: s.answers,
-		Retry: s.retry, Local: s.local, Now: s.w.now, Env: &s.env}
+		Retry: s.retry, Local: s.local, Elsewhere: s.elsewhere, Now: s.w.now, Env: &s.env}
 	if s.permit != nil {
 		in.Permit = *s.permit
 	} else if s.want != nil {
