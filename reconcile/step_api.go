@@ -24,10 +24,15 @@ type Input struct {
 	Answers map[string]string
 	// Local is a person's word given on this host, seen once.
 	Local Local
+	// Over is set where the plan removes more tenants than its budget.
+	Over *Removals
 	// Retry is a person's word, given on the host, that what was withheld or
 	// flapping may be tried again. It is seen once.
 	Retry bool
-	// Now is the agent's clock: journalled, never backwards.
+	// Now is the agent's clock: journalled, never backwards. It follows the
+	// date, so that soaks and retentions end on time whoever slept. How much
+	// time counts for deadlines is Now less Record.Clock, which the agent moves
+	// over time that nobody saw.
 	Now time.Time
 	Env *Env
 }
@@ -70,6 +75,16 @@ type Permit struct {
 	// Open says that the rollout the tenant was moved by is not closed: the
 	// slot kept for the way back is not retired, however long its soak.
 	Open bool `json:"open,omitempty"`
+	// Rollout is the id of the rollout that says so.
+	Rollout string `json:"rollout,omitempty"`
+	// Retry lifts what is withheld of Target.
+	Retry bool `json:"retry,omitempty"`
+	// Withhold is the reason Target is to be withheld for (aborted,
+	// rolledBack). With Back the tenant also goes back to the generation From,
+	// which it served before.
+	Withhold string `json:"withhold,omitempty"`
+	Back     bool   `json:"back,omitempty"`
+	From     string `json:"from,omitempty"`
 }
 
 // Decision is what a step wants done, and what it has to say.
@@ -151,6 +166,10 @@ type Report struct {
 	Done     bool `json:"done,omitempty"`
 	Failed   bool `json:"failed,omitempty"`
 	Restored bool `json:"restored,omitempty"`
+	// Reached is the target last reached whole.
+	Reached plans.Target `json:"reached,omitzero"`
+	// NoWayBack says why the tenant cannot go back though the rollout told it to.
+	NoWayBack string `json:"noWayBack,omitempty"`
 	// InMotion says that an attempt is under way.
 	InMotion bool `json:"inMotion,omitempty"`
 	// Kept is the slot kept for the way back, until KeptUntil.

@@ -83,8 +83,11 @@ func (m *machine) lost(p part) bool {
 	}
 	look := m.seen.Runtime.At
 	if p.svc.Health != nil && i.Phase == observed.Running {
-		if i.Health.Err != nil {
-			return false // the prober is blind: unknown is not a failure
+		if i.Health.Err != nil || i.Health.At.IsZero() {
+			// The prober is blind, or has not asked yet since a restart of ours:
+			// unknown is not a failure.
+			m.poll(pollHealth)
+			return false
 		}
 		// The last answer counts; where none comes, the look after a run of them.
 		if h := i.Health.At; h.Before(look) {

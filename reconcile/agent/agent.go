@@ -54,7 +54,8 @@ type Config struct {
 
 	// MaxGap is by how much a turn may come late (the machine slept, the clock
 	// was set) and its time still counts as seen. A longer gap proves nothing
-	// and uses up no deadline, nor does the time between two processes. 0 is 2 min.
+	// and uses up no deadline. Of the time between two processes at most this
+	// much counts. Soaks and retentions go by the date. 0 is 2 min.
 	MaxGap time.Duration
 
 	// Fetch reads the plan repository now and calls SetPlan with what it
@@ -218,7 +219,7 @@ func New(c Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		time: &steady{clock: c.Clock, last: last}, hands: h, cfg: c, clock: c.Clock, store: c.Store, log: c.Log, redact: &Redactor{},
+		time: newSteady(c.Clock, last), hands: h, cfg: c, clock: c.Clock, store: c.Store, log: c.Log, redact: &Redactor{},
 		nudge: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		crew:    crew{short: lane{limit: c.Parallel}, long: lane{limit: c.Parallel}},
 		running: map[string]*job{}, changed: make(chan struct{}), ears: map[*ear]bool{},

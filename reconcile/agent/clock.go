@@ -37,21 +37,37 @@ type timer struct{ *time.Timer }
 func (t timer) C() <-chan time.Time { return t.Timer.C }
 func (t timer) Stop()               { t.Timer.Stop() }
 
-// steady is a clock that never goes backwards, over a restart either. Safe for
-// use by many goroutines.
+// steady is a clock that follows the date and never goes backwards, over a
+// restart either. Where the date was set back it goes on as time passes, a tenth
+// slower until the date has caught up. Safe for use by many goroutines.
 type steady struct {
-	clock Clock
-	mu    sync.Mutex // guards last
-	last  time.Time
+	clock   Clock
+	elapsed func() time.Duration // since any moment, whoever sets the date
+
+	mu   sync.Mutex // guards all below
+	last time.Time
+	at   time.Duration // elapsed at last
+}
+
+// newSteady returns one that is not before last.
+func newSteady(c Clock, last time.Time) *steady {
+	begin := time.Now() // with the monotonic reading that Since goes by
+	return &steady{clock: c, elapsed: func() time.Duration { return time.Since(begin) }, last: last}
 }
 
 func (s *steady) now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.clock.Now().UTC(); t.After(s.last) {
-		s.last = t
+	date, at := s.clock.Now().UTC(), s.elapsed()
+	passed := max(0, at-s.at)
+	next := s.last.Add(passed)
+	if ahead := next.Sub(date); ahead > 0 {
+		next = next.Add(-min(passed/10, ahead))
+	} else {
+		next = date
 	}
-	return s.last
+	s.last, s.at = next, at
+	return next
 }
 
 // journalledClock is the now of the last turn that was written down; zero in a

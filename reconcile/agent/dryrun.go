@@ -16,54 +16,6 @@ import (
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
 
-// Preview is what a pass would do, if every action succeeded and nothing else
-// moved. The first three fields are fixed for scripts.
-type Preview struct {
-	Commit  string         `json:"commit"`
-	Changes []Change       `json:"changes"`
-	Summary map[string]int `json:"summary"` // tenants by op, and "unchanged", "blocked", "actions"
-
-	// Ports are the host ports of what would be started.
-	Ports []PortChoice `json:"ports,omitempty"`
-	// Blocked are the tenants that would wait for a person at the end.
-	Blocked []reconcile.Report `json:"blocked,omitempty"`
-	// Takes is how long it would take by bakes, drains and probes alone.
-	Takes time.Duration `json:"takes"`
-	// Unseen says which parts of the host could not be seen: what is said of
-	// them is a guess.
-	Unseen []*observed.Problem `json:"unseen,omitempty"`
-}
-
-// Change is what would happen to one tenant, in the order it would begin.
-type Change struct {
-	Tenant  string    `json:"tenant"`
-	Op      string    `json:"op"`
-	Actions []Planned `json:"actions"`
-
-	// Why explains the op. Kept is the slot that would be the way back
-	// afterwards, until Until.
-	Why   string     `json:"why,omitempty"`
-	Kept  plans.Slot `json:"kept,omitempty"`
-	Until time.Time  `json:"keptUntil,omitzero"`
-	// GivesUp is the way back that is there now and would not be afterwards.
-	GivesUp plans.Slot `json:"givesUp,omitempty"`
-}
-
-// Planned is one action that would be carried out.
-type Planned struct {
-	ID     string `json:"id"`
-	Op     string `json:"op"`
-	Target string `json:"target"`
-	Why    string `json:"why"`
-}
-
-// PortChoice is a host port of a service.
-type PortChoice struct {
-	Key  plans.Key `json:"key"`
-	Name string    `json:"name"`
-	Port int       `json:"port"`
-}
-
 // Bounds of a dry-run, in virtual time and turns.
 const (
 	dryRunLimit = 30 * 24 * time.Hour
@@ -81,7 +33,7 @@ func (a *Agent) DryRun(ctx context.Context, plan *plans.Plan) (Preview, error) {
 	if err := w.run(ctx); err != nil {
 		return Preview{}, fmt.Errorf("dry-run: %w", err)
 	}
-	return w.preview(), nil
+	return w.preview(ctx), nil
 }
 
 // rehearsal is an engine on a copy of the host.
@@ -95,10 +47,18 @@ type rehearsal struct {
 	commit     string
 	controller string // found beside the real route table
 	unseen     []*observed.Problem
+	blind      map[string]*observed.Problem // runtimes that could not be seen
 	before     map[string]reconcile.Report
 	first      map[string]reconcile.Report // the first report that named a change
 	order      []string
-	actions    map[string][]reconcile.Action
+
+	// What the changes are explained by, from before the first of them.
+	real     *executor
+	diffs    map[string]reconcile.Change
+	serving  map[string]*reconcile.Version
+	specced  map[string]bool // the spec of what serves is stored
+	datasets map[string][]observed.Dataset
+	actions  map[string][]reconcile.Action
 }
 
 // rehearse copies what is seen and remembered.
@@ -125,13 +85,13 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	w := &rehearsal{now: a.now(), commit: plan.Commit, before: map[string]reconcile.Report{},
 		first: map[string]reconcile.Report{}, actions: map[string][]reconcile.Action{}}
 	w.begin = w.now
-	w.unseen = seen.problems()
+	w.unseen, w.blind = seen.problems(), seen.runtimeErr
 	host := mem.New(mem.Config{Now: func() time.Time { return w.now }})
 	for _, name := range seen.tenants() {
-		facts := seen.merge(observed.Tenant{}, name, "")
+		facts := seen.merge(observed.Tenant{}, name, a.defaultRuntime)
 		for i := range facts.Instances {
 			in := &facts.Instances[i]
-			if h, ok := a.probes.health(in.ID); ok {
+			if h, ok := a.probes.health(idOf(in)); ok {
 				in.Health = h
 			}
 			// The host in memory counts its own ids: none may be taken for another.
@@ -160,6 +120,8 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	for name, m := range a.engine.members {
 		w.before[name] = m.report
 	}
+	w.real, w.datasets = a.exec, seen.datasets
+	w.compare()
 	// One host stands for all drivers: it is looked at through one of each.
 	eyes := pretend
 	eyes.runtimes = map[string]drivers.Runtime{a.defaultRuntime: host.Runtime()}
@@ -169,6 +131,26 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	w.looker = &looker{hands: eyes, inputs: a.inputs, redact: a.redact, now: now, limit: c.LookLimit}
 	w.exec = &executor{hands: pretend, host: obliging{a.cfg.Host}, inputs: inputs, redact: a.redact, now: now}
 	return w, nil
+}
+
+// compare notes what the plan changes of whom, before anything is done.
+func (w *rehearsal) compare() {
+	e := w.engine
+	w.diffs, w.serving, w.specced = map[string]reconcile.Change{}, map[string]*reconcile.Version{}, map[string]bool{}
+	for _, name := range sortedKeys(e.members, cmp.Compare[string]) {
+		m := e.members[name]
+		cur := m.rec.Current
+		if m.want == nil || cur != nil && m.rec.Target == m.target {
+			continue
+		}
+		e.specs.of(m)
+		e.ports.at, e.ports.now = m.want, w.now
+		w.diffs[name] = reconcile.Diff(reconcile.Input{Name: name, Want: m.want, Facts: &m.facts, Now: w.now, Env: &e.env}, m.rec)
+		if cur != nil {
+			w.serving[name] = cur
+			_, w.specced[name] = e.specs.core(cur.Generation)
+		}
+	}
 }
 
 // run turns until nothing is left to wait for.
@@ -187,10 +169,20 @@ func (w *rehearsal) run(ctx context.Context) error {
 		if worked {
 			continue
 		}
-		if w.engine.Settled() || !w.advance() {
+		if w.settled() || !w.advance() {
 			return nil
 		}
 	}
+}
+
+// settled says that nothing is left to wait for: what cannot be seen is not.
+func (w *rehearsal) settled() bool {
+	for m := range w.engine.open {
+		if m.report.State != reconcile.Unknown || w.blind[w.engine.inCharge(m)] == nil {
+			return false
+		}
+	}
+	return w.engine.Idle()
 }
 
 // turn looks, asks, steps and acts once, and says whether anything was done.
@@ -205,7 +197,9 @@ func (w *rehearsal) turn(ctx context.Context) (bool, error) {
 	if req, need := w.engine.Stale(); need {
 		s := w.looker.look(ctx, req)
 		s.controller = w.controller
+		w.place(s)
 		w.engine.Saw(s)
+		w.blindfold()
 		worked = true
 	}
 	t, err := w.engine.Turn(w.now)
@@ -225,6 +219,26 @@ func (w *rehearsal) turn(ctx context.Context) (bool, error) {
 		}
 	}
 	return worked, nil
+}
+
+// place gives what was seen back to the runtimes in charge: one host stands for
+// all of them.
+func (w *rehearsal) place(s *sight) {
+	for name, list := range s.instances {
+		for i := range list {
+			list[i].Runtime = w.engine.inCharge(w.engine.get(name))
+		}
+	}
+}
+
+// blindfold hides again what could not be seen of tenants that were here before:
+// what would be done to them cannot be told.
+func (w *rehearsal) blindfold() {
+	for _, m := range w.engine.members {
+		if err := w.blind[w.engine.inCharge(m)]; err != nil && m.stored {
+			m.facts.Runtime.Err = err
+		}
+	}
 }
 
 func (w *rehearsal) heard(name string) {
@@ -269,73 +283,6 @@ func (w *rehearsal) advance() bool {
 		w.now = next
 	}
 	return true
-}
-
-func (w *rehearsal) preview() Preview {
-	p := Preview{Commit: w.commit, Changes: []Change{}, Summary: map[string]int{}, Takes: w.now.Sub(w.begin), Unseen: w.unseen}
-	for _, name := range w.order {
-		c := w.change(name)
-		p.Changes = append(p.Changes, c)
-		p.Summary[c.Op]++
-		p.Summary["actions"] += len(c.Actions)
-		for _, a := range w.actions[name] {
-			if a.Instance == nil {
-				continue
-			}
-			for _, port := range sortedKeys(a.Instance.Ports, cmp.Compare[string]) {
-				p.Ports = append(p.Ports, PortChoice{a.Instance.Key, port, a.Instance.Ports[port]})
-			}
-		}
-	}
-	for m := range w.engine.blocked {
-		p.Blocked = append(p.Blocked, m.report)
-	}
-	slices.SortFunc(p.Blocked, func(x, y reconcile.Report) int { return cmp.Compare(x.Tenant, y.Tenant) })
-	p.Summary["blocked"] = len(p.Blocked)
-	p.Summary["unchanged"] = max(0, len(w.engine.members)-len(p.Changes))
-	return p
-}
-
-func (w *rehearsal) change(name string) Change {
-	first, ok := w.first[name]
-	c := Change{Tenant: name, Op: OpWord(reconcile.Update), Why: first.Why, Actions: []Planned{}}
-	if ok {
-		c.Op = OpWord(first.Op)
-	}
-	for _, a := range w.actions[name] {
-		c.Actions = append(c.Actions, Planned{ID: a.ID, Op: string(a.Verb), Target: Target(a), Why: a.Why})
-	}
-	before := w.before[name]
-	if m := w.engine.members[name]; m != nil {
-		c.Kept, c.Until = m.report.Kept, m.report.KeptUntil
-	}
-	if before.Kept != plans.NoSlot && !before.KeptUntil.Equal(c.Until) {
-		c.GivesUp = before.Kept
-	}
-	return c
-}
-
-// OpWord is the word for an op in JSON.
-func OpWord(o reconcile.Op) string {
-	switch o {
-	case reconcile.Add:
-		return "add"
-	case reconcile.Replace:
-		return "replace"
-	case reconcile.Again:
-		return "recreate"
-	case reconcile.Update:
-		return "update"
-	case reconcile.Flip:
-		return "flip"
-	case reconcile.Backward:
-		return "back"
-	case reconcile.Delete:
-		return "delete"
-	case reconcile.Hold:
-		return "hold"
-	}
-	return "keep"
 }
 
 // copyStore copies what is remembered into memory.

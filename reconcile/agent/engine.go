@@ -37,9 +37,12 @@ type Engine struct {
 	log      *slog.Logger
 	rollout  rollout
 	runtimes map[string]drivers.Runtime
+	// over are the tenants the plan removes, where they are too many.
+	over *reconcile.Removals
 	// places is told which runtime is in charge of a tenant; may be nil.
 	places *places
 	spread func() float64
+	maxGap time.Duration
 
 	env     reconcile.Env
 	plan    *plans.Plan
@@ -49,9 +52,10 @@ type Engine struct {
 	stale   map[*member]bool // need a look, then a step
 	ready   map[*member]bool // looked at, to be stepped in the next turn
 	wakes   wakeHeap
-	stamp   uint64 // counts news; a look counts for news up to its stamp
-	started bool   // a full look has been taken in
-	fresh   bool   // the journal was empty when opened
+	stamp   uint64    // counts news; a look counts for news up to its stamp
+	started bool      // a full look has been taken in
+	fresh   bool      // the journal was empty when opened
+	begun   time.Time // when the journal was read
 	// controller is the id last seen beside the route table.
 	controller string
 	looked     time.Time // when the last full look began
@@ -119,7 +123,7 @@ type turn struct {
 
 func newEngine(c Config, p *probes, places *places) *Engine {
 	e := &Engine{
-		owner: c.Owner, runtimes: c.Runtimes, probes: p, log: c.Log, places: places, spread: c.Random,
+		owner: c.Owner, runtimes: c.Runtimes, probes: p, log: c.Log, places: places, spread: c.Random, maxGap: c.MaxGap,
 		plan: nil, answers: map[string]string{},
 		members: map[string]*member{}, stale: map[*member]bool{}, ready: map[*member]bool{},
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
@@ -213,6 +217,7 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 			m.permit = reconcile.Permit{}
 		}
 	}
+	e.over = e.overBudget(p)
 	e.rollout.plan(order)
 	e.adopted()
 	slices.Sort(unwanted)
@@ -430,7 +435,7 @@ func (e *Engine) follow(m *member, before []observed.Instance, now time.Time) {
 		if !slices.ContainsFunc(m.facts.Instances, func(in observed.Instance) bool {
 			return in.ID == before[i].ID && in.Phase == observed.Running
 		}) {
-			e.probes.forget(before[i].ID)
+			e.probes.forget(idOf(&before[i]))
 		}
 	}
 	for i := range m.facts.Instances {

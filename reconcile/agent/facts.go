@@ -52,14 +52,16 @@ func (s *sight) merge(before observed.Tenant, name, runtime string) observed.Ten
 }
 
 // blindTo returns the problem of a runtime that may hold instances of the
-// tenant. With one of several down, what it holds cannot be told apart from
-// what is gone, so the whole tenant counts as not seen.
+// tenant: the one in charge of it, or one that held some when last seen. The
+// others have nothing to do with it.
 func (s *sight) blindTo(before observed.Tenant, runtime string) *observed.Problem {
 	if err := s.runtimeErr[runtime]; err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.runtimeErr)) {
-		return s.runtimeErr[name]
+	for i := range before.Instances {
+		if err := s.runtimeErr[before.Instances[i].Runtime]; err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -43,13 +43,13 @@ type looker struct {
 	now    func() time.Time
 	limit  time.Duration
 	// unwell says that an instance's last probe went badly; nil: nobody asks.
-	unwell func(id string) bool
+	unwell func(instanceID) bool
 }
 
 // tail gives an instance that ended badly, or answers badly, its last lines.
 func (l *looker) tail(ctx context.Context, rt drivers.Runtime, in *observed.Instance) {
 	ended := in.Phase == observed.Exited && in.Exit != 0 || in.Restarting
-	if !ended && (l.unwell == nil || !l.unwell(in.ID)) {
+	if !ended && (l.unwell == nil || !l.unwell(idOf(in))) {
 		return
 	}
 	if text, err := rt.Logs(ctx, in.Key, logLines); err == nil {
@@ -72,6 +72,7 @@ func (l *looker) look(ctx context.Context, req lookRequest) *sight {
 		wg.Go(func() {
 			seen, foreign, err := rt.Observe(ctx, req.names...)
 			for i := range seen {
+				seen[i].Runtime = name
 				if req.names != nil { // a look at everything has no time for logs
 					l.tail(ctx, rt, &seen[i])
 				}
@@ -129,7 +130,6 @@ func (l *looker) addInstances(s *sight, runtime string, seen []observed.Instance
 	}
 	l.places.sawInstances(runtime, runtime == l.defaultRuntime, seen)
 	for _, in := range seen {
-		in.Runtime = runtime
 		s.instances[in.Tenant] = append(s.instances[in.Tenant], in)
 	}
 	for tenant, what := range foreign {

@@ -23,13 +23,18 @@ type probes struct {
 	redact *Redactor
 
 	mu   sync.Mutex // guards all below
-	byID map[string]*probed
+	byID map[instanceID]*probed
 	due  probeHeap
 }
 
+// instanceID tells instances apart: an engine's own ids are its own.
+type instanceID struct{ runtime, id string }
+
+func idOf(in *observed.Instance) instanceID { return instanceID{in.Runtime, in.ID} }
+
 // probed is one instance and its answers.
 type probed struct {
-	id      string
+	id      instanceID
 	key     plans.Key
 	spec    plans.Health // effective
 	ports   map[string]int
@@ -45,7 +50,7 @@ type probed struct {
 }
 
 func newProbes(p drivers.Prober, r *Redactor) *probes {
-	return &probes{prober: p, redact: r, byID: map[string]*probed{}}
+	return &probes{prober: p, redact: r, byID: map[instanceID]*probed{}}
 }
 
 // watch makes sure that the instance is probed as spec says from now on, and
@@ -53,11 +58,11 @@ func newProbes(p drivers.Prober, r *Redactor) *probes {
 func (p *probes) watch(in *observed.Instance, spec plans.Health, now time.Time, spread time.Duration) observed.Health {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.byID[in.ID]
+	t := p.byID[idOf(in)]
 	switch {
 	case t == nil:
-		t = &probed{id: in.ID, key: in.Key, index: -1, at: now.Add(spread), pause: eager, started: in.Started}
-		p.byID[in.ID] = t
+		t = &probed{id: idOf(in), key: in.Key, index: -1, at: now.Add(spread), pause: eager, started: in.Started}
+		p.byID[idOf(in)] = t
 		heap.Push(&p.due, t)
 	case !t.started.Equal(in.Started):
 		// Started again under the same ID: what it answered before proves nothing.
@@ -72,7 +77,7 @@ func (p *probes) watch(in *observed.Instance, spec plans.Health, now time.Time, 
 }
 
 // forget ends the probing of an instance.
-func (p *probes) forget(id string) {
+func (p *probes) forget(id instanceID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.byID[id]
@@ -87,7 +92,7 @@ func (p *probes) forget(id string) {
 }
 
 // health returns the answers of an instance so far.
-func (p *probes) health(id string) (observed.Health, bool) {
+func (p *probes) health(id instanceID) (observed.Health, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.byID[id]
@@ -98,7 +103,7 @@ func (p *probes) health(id string) (observed.Health, bool) {
 }
 
 // unwell says that the last answer of an instance was a bad one.
-func (p *probes) unwell(id string) bool {
+func (p *probes) unwell(id instanceID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.byID[id]

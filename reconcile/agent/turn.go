@@ -97,7 +97,7 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 	e.specs.of(m)
 	e.ports.at, e.ports.now = m.want, now
 	in := reconcile.Input{
-		Name: m.name, Want: m.want, Elsewhere: e.elsewhere(m.name), Permit: m.permit, Facts: &m.facts,
+		Name: m.name, Want: m.want, Elsewhere: e.elsewhere(m.name), Over: e.over, Permit: m.permit, Facts: &m.facts,
 		Results: m.results, Answers: e.answers, Now: now, Env: &e.env,
 	}
 	if m.word != nil {
@@ -125,7 +125,7 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 		e.inFlight++
 		for i := range m.facts.Instances {
 			if in := &m.facts.Instances[i]; m.ending(in.Key) {
-				e.probes.forget(in.ID)
+				e.probes.forget(idOf(in))
 			}
 		}
 		delete(e.ready, m)
@@ -158,7 +158,7 @@ type inflight struct {
 // refresh brings the latest probe answers into the facts.
 func (e *Engine) refresh(m *member) {
 	for i := range m.facts.Instances {
-		if h, ok := e.probes.health(m.facts.Instances[i].ID); ok {
+		if h, ok := e.probes.health(idOf(&m.facts.Instances[i])); ok {
 			m.facts.Instances[i].Health = h
 		}
 	}
@@ -266,8 +266,18 @@ func (e *Engine) Verdict(in plans.Key, h observed.Health, now time.Time) {
 	default:
 		ev.Kind, ev.Text = InstanceFailing, in.String()+" is failing: "+h.Last
 	}
-	e.pending.Events = append(e.pending.Events, ev) // written with the step it leads to
+	if !e.wellAgain(m, in, h) {
+		e.pending.Events = append(e.pending.Events, ev) // written with the step it leads to
+	}
 	e.touch(m)
+}
+
+// wellAgain says that a verdict is no news: the first of this process about an
+// instance that ran before it, and serves.
+func (e *Engine) wellAgain(m *member, key plans.Key, h observed.Health) bool {
+	in := m.facts.Instance(key.Slot, key.Service)
+	return in != nil && h.Verdict == observed.Healthy && in.Health.Verdict == observed.Unproven && in.Health.Err == nil &&
+		in.Started.Before(e.begun) && m.rec.Attempt == nil
 }
 
 // weigh books whether a pass has to wait for m, and whether m waits for somebody.
@@ -275,9 +285,10 @@ func (e *Engine) weigh(m *member) {
 	r := &m.report
 	blocked := r.State == reconcile.HeldBack || r.Question != nil
 	set(e.blocked, m, blocked)
-	degraded := r.State == reconcile.Degraded // until it is seen to stay so, see stuck
-	atRest := r.Done && !degraded || r.State == reconcile.HeldBack || r.State == reconcile.Held
-	moves := r.InMotion || degraded || m.permit.Go && r.State == reconcile.Progressing
+	// Until it is seen to stay so, see patience.
+	unwell := r.State == reconcile.Degraded || r.State == reconcile.Unknown
+	atRest := r.Done && !unwell || r.State == reconcile.HeldBack || r.State == reconcile.Held
+	moves := r.InMotion || unwell || m.permit.Go && r.State == reconcile.Progressing
 	set(e.open, m, !m.gone && !atRest && moves)
 }
 
@@ -339,8 +350,8 @@ func (e *Engine) forget(m *member) {
 	if err := e.leaves(&e.pending); err != nil {
 		e.log.Error("prune not written down", "err", err)
 	}
-	for _, in := range m.facts.Instances {
-		e.probes.forget(in.ID)
+	for i := range m.facts.Instances {
+		e.probes.forget(idOf(&m.facts.Instances[i]))
 	}
 	e.wakeAt(m, time.Time{})
 	delete(e.stale, m)
@@ -362,11 +373,11 @@ func (e *Engine) forget(m *member) {
 }
 
 // Load reads the memory from the journal. Actions that were in flight are
-// unknown: they are forgotten, and everything is looked at first. The time in
-// which nobody looked proves no health and uses up no deadline. fresh says that
-// nobody has ever written to the journal.
+// unknown: they are forgotten, and everything is looked at first. Of the time in
+// which nobody looked at most MaxGap counts for deadlines. fresh says that nobody
+// has ever written to the journal.
 func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupted int, err error) {
-	e.fresh = fresh
+	e.fresh, e.begun = fresh, now
 	if err := e.specs.load(); err != nil {
 		return 0, fmt.Errorf("read specs: %w", err)
 	}
@@ -397,8 +408,9 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 			return fmt.Errorf("record of %s: %w", name, err)
 		}
 		e.settles(m)
-		if m.rec.Clock.Before(now) {
-			m.rec.Clock = now
+		// Of the time in which nobody looked only so much counts.
+		if since := now.Add(-e.maxGap); m.rec.Clock.Before(since) {
+			m.rec.Clock = since
 		}
 		if raw, err := store.Get(journal.Meta, metaNamed+name); err != nil {
 			return err
