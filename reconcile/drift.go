@@ -47,7 +47,7 @@ func (m *machine) inputsChanged() {
 	}
 	for path, was := range plans.Sorted(cur.Inputs) {
 		if is, seen := m.seen.Inputs[path]; seen && is != was {
-			m.moved("inputsChanged", path, "the file "+path+" changed without a new version in the plan; what runs still has the old content")
+			m.moved("inputsChanged", path, "the file "+path+" changed without a new version in the plan; what runs still has the old content; raise its version in the plan to take it over")
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (m *machine) removes() bool {
 		if !m.in.Want.Removed && m.rec.Removal != nil {
 			m.comeBack()
 		}
-		return m.in.Want.Removed
+		return m.in.Want.Removed && !m.overBudget()
 	}
 	if m.rec.Removal != nil {
 		return true

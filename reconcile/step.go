@@ -44,6 +44,7 @@ func (m *machine) look() {
 	if m.in.Local == GoBack {
 		m.rollBack()
 	}
+	m.obey()
 }
 
 // retry takes a person's word that the target may be tried again.
@@ -183,6 +184,9 @@ func (m *machine) steady() {
 	switch {
 	case !quiet:
 		return
+	case m.in.Over != nil && m.in.Want != nil && m.in.Want.Removed:
+		m.sayOverBudget()
+		m.due()
 	case m.in.Want == nil:
 		m.vanished()
 		m.due()

@@ -24,7 +24,7 @@ func held(t *testing.T) {
 		t.Errorf("ant is held and was repaired: process %d", pid)
 	}
 	w.verb(0, []string{"held", "Ann moves its disk"}, "status")
-	w.verb(2, []string{"ant/blue/app"}, "drift") // said, and left alone
+	w.verb(2, []string{"blue/app has stopped"}, "drift") // said, and left alone
 	w.commit("let ant go", map[string]string{"ant.yaml": tenant("ant", "")})
 	w.pass(0)
 	w.is(outcome{state: "converged", serves: "1.1"})

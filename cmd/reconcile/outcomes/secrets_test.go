@@ -32,7 +32,7 @@ func secrets(t *testing.T, runtime string) {
 	before := w.started("ant")
 
 	fresh = write(t, file)
-	says := []string{"ant  inputsChanged  " + file, "raise its version in the plan"}
+	says := []string{"inputsChanged", file, "raise its version in the plan"}
 	out := []stage.Result{
 		w.verb(2, says, "drift"), w.pass(0, "No changes"), w.verb(0, nil, "status", "-o", "json"),
 		w.verb(0, nil, "explain", "ant"), w.verb(0, nil, "explain", "ant", "-o", "json"),

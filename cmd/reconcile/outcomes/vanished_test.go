@@ -49,7 +49,7 @@ func overBudget(t *testing.T) {
 	w.commit("both go", map[string]string{
 		"ant.yaml": tenant("ant", "removed: true"), "bee.yaml": tenant("bee", "removed: true"),
 	})
-	w.pass(3, "the commit removes 2 tenants, more than the prune budget of 1", "ant, bee", "remove: ")
+	w.pass(3, "the plan removes 2 tenants, more than the prune budget of 1", "ant, bee", "remove: ")
 	w.answers("ant", "1.0")
 	w.answers("bee", "1.0")
 	q := w.status("ant").Question

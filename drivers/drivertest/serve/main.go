@@ -8,8 +8,8 @@
 //
 // Environment: PORT (default 8080), VERSION (told by /health and /whoami), DELAY
 // (a duration before it is healthy), FAIL: health (never healthy), exit (ends
-// with status 3 at once), tell (prints $TOKEN and does so), crash (ends with
-// status 3 after a second),
+// with status 3 at once), tell (prints $TOKEN and is never healthy), crash
+// (ends with status 3 after a second),
 // LISTEN (address to bind, default all).
 //
 // Instead of serving, `serve exit N` prints and exits with status N; that is
@@ -45,8 +45,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "serve: told to fail at once")
 		os.Exit(3)
 	case "tell":
-		fmt.Fprintln(os.Stderr, "serve: told to fail at once, with", os.Getenv("TOKEN"))
-		os.Exit(3)
+		fmt.Fprintln(os.Stderr, "serve: the token is", os.Getenv("TOKEN"))
 	}
 	if err := serve(); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
@@ -162,7 +161,7 @@ func (s *server) whoami(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) health(w http.ResponseWriter, _ *http.Request) {
-	if s.fail == "health" || time.Now().Before(s.well) {
+	if s.fail == "health" || s.fail == "tell" || time.Now().Before(s.well) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "not well")
 		return
