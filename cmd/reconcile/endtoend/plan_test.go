@@ -6,6 +6,7 @@ import (
 
 // fleet is the plan of a story: tenants of one template.
 type fleet struct {
+	name    string
 	image   string
 	tenants []string
 	active  string // a slot: then both are warm; "" is auto
@@ -18,7 +19,7 @@ type fleet struct {
 func (f fleet) template() string {
 	return `apiVersion: reconcile/v1
 kind: Fleet
-metadata: {name: endtoend}
+metadata: {name: ` + f.name + `}
 ---
 apiVersion: reconcile/v1
 kind: Template

@@ -63,7 +63,7 @@ func TestRepairProcess(t *testing.T) {
 // fourTenants brings up those to be hurt, one after the other.
 func (w *world) fourTenants() {
 	w.t.Helper()
-	f := fleet{image: w.image("1.0", nil), tenants: []string{"ant", "bee", "cat", "dog"}}
+	f := fleet{name: w.name, image: w.image("1.0", nil), tenants: []string{"ant", "bee", "cat", "dog"}}
 	w.commit("four tenants", f.files())
 	w.pass(0)
 }

@@ -24,7 +24,7 @@ func TestSwitchesUnderLoad(t *testing.T) {
 
 func switches(t *testing.T, runtime string, flips int) {
 	w := newWorld(t, runtime)
-	f := fleet{image: w.image("1.0", nil), active: "blue", tenants: []string{"ant", "bee", "cat", "dog", "elk"}}
+	f := fleet{name: w.name, image: w.image("1.0", nil), active: "blue", tenants: []string{"ant", "bee", "cat", "dog", "elk"}}
 	files := f.files()
 	files["still.yaml"] = "apiVersion: reconcile/v1\nkind: Tenant\nmetadata: {name: still}\n" +
 		"spec: {template: app, services: {app: {image: " + f.image + "}}}\n"

@@ -26,6 +26,8 @@ type world struct {
 	*stage.Stage
 	t   *testing.T
 	ctx context.Context
+	// name is that of its fleet: containers and networks are named by it.
+	name string
 	// chaos is what passes are told to do at boundaries, and kills how often
 	// one was killed.
 	chaos string
@@ -36,6 +38,9 @@ type world struct {
 const mostKills = 200
 
 var worlds atomic.Int32
+
+// portStride keeps test binaries with neighbouring process ids apart.
+const portStride = 23
 
 // newWorld sets the stage for a story on a runtime; it skips where the runtime
 // cannot be had.
@@ -49,8 +54,11 @@ func newWorldOf(t *testing.T, runtime, bin string) *world {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	n := worlds.Add(1)
+	// Worlds side by side do not meet: a hundred ports each, below those the
+	// kernel gives out.
+	from := 10000 + 100*((os.Getpid()*portStride+int(n))%200)
 	c := stage.Config{Dir: filepath.Join(shop.dir, fmt.Sprint("w", n)), Bin: bin, Serve: shop.serve,
-		Runtime: runtime, Registry: shop.registry, Node: fmt.Sprintf("node-%d-%d", os.Getpid(), n)}
+		Runtime: runtime, Registry: shop.registry, Node: fmt.Sprintf("node-%d-%d", os.Getpid(), n), Ports: fmt.Sprintf("%d-%d", from, from+99)}
 	if runtime == engine {
 		e, err := shop.engine()
 		if errors.Is(err, dockertest.ErrUnable) && os.Getenv("CI") != "true" {
@@ -65,9 +73,29 @@ func newWorldOf(t *testing.T, runtime, bin string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Stage: s, t: t, ctx: ctx}
+	w := &world{Stage: s, t: t, ctx: ctx, name: fmt.Sprint("e2e", n)}
 	t.Cleanup(w.wreck)
 	return w
+}
+
+// chaosWorld is one whose reconciler can be killed at boundaries.
+func chaosWorld(t *testing.T, runtime string) *world {
+	t.Helper()
+	bin, err := shop.chaos()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWorldOf(t, runtime, bin)
+}
+
+// killedAt makes one pass and wants it to be killed at a boundary.
+func (w *world) killedAt(name string) {
+	w.t.Helper()
+	r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + name})
+	w.must(err)
+	if !r.Killed {
+		w.t.Errorf("not killed at %s: status %d\n%s%s", name, r.Exit, r.Stdout, r.Stderr)
+	}
 }
 
 // wreck ends by force whatever a story that failed left running.

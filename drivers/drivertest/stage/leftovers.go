@@ -61,17 +61,20 @@ func (s *Stage) Leftovers(ctx context.Context) ([]string, error) {
 	if s.Runtime != "docker" {
 		return left, nil
 	}
-	for _, list := range [][]string{{"ps", "-a", "--format", "container {{.Names}}"}, {"network", "ls", "--format", "network {{.Name}}"}} {
-		cmd := exec.CommandContext(ctx, "docker", list...)
+	for _, list := range [][]string{
+		{"ps", "-a", "--format", "container {{.Names}}"},
+		{"network", "ls", "--format", "network {{.Name}}"},
+		{"volume", "ls", "--format", "volume {{.Name}}"},
+	} {
+		// Other stages may use the same engine.
+		cmd := exec.CommandContext(ctx, "docker", append(list, "--filter", "label=reconcile.node="+s.Node)...)
 		cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.DockerHost)
 		out, err := cmd.Output()
 		if err != nil {
 			return nil, fmt.Errorf("docker %s: %w", strings.Join(list, " "), err)
 		}
 		for line := range strings.Lines(string(out)) {
-			if strings.Contains(line, "reconcile-") {
-				left = append(left, strings.TrimSpace(line))
-			}
+			left = append(left, strings.TrimSpace(line))
 		}
 	}
 	return left, nil

@@ -33,10 +33,11 @@ func (s *Stage) Wreck(ctx context.Context) error {
 	if s.Runtime != "docker" {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, "sh", "-c", `docker ps -aq --filter label=reconcile.node="$NODE" | xargs -r docker rm -f -v >/dev/null`)
+	cmd := exec.CommandContext(ctx, "sh", "-c", `docker ps -aq --filter label=reconcile.node="$NODE" | xargs -r docker rm -f -v >/dev/null &&
+		docker network ls -q --filter label=reconcile.node="$NODE" | xargs -r docker network rm >/dev/null`)
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.DockerHost, "NODE="+s.Node)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("remove containers of %s: %w\n%s", s.Node, err, out)
+		return fmt.Errorf("remove containers and networks of %s: %w\n%s", s.Node, err, out)
 	}
 	return nil
 }
