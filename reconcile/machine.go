@@ -25,6 +25,7 @@ type machine struct {
 
 	actions []Action
 	events  []Event
+	heard   []string
 	wake    time.Time
 	report  Report
 	drift   []Drift
@@ -85,7 +86,7 @@ func (m *machine) finish() (Decision, Record) {
 		m.wake = m.now
 	}
 	m.tell()
-	return Decision{Actions: m.actions, Wake: m.wake, Report: m.report, Events: m.events}, m.rec
+	return Decision{Actions: m.actions, Wake: m.wake, Report: m.report, Events: m.events, Heard: m.heard}, m.rec
 }
 
 // prefix begins the id of every action of the attempt under way, or of the

@@ -53,6 +53,7 @@ func AdoptID(fleet, node, other string) string {
 func (m *machine) put(id, text string, answers map[string]string) string {
 	if word, ok := m.in.Answers[id]; ok {
 		if _, allowed := answers[word]; allowed {
+			m.heard = append(m.heard, id)
 			return word
 		}
 	}

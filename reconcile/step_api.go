@@ -96,6 +96,8 @@ type Decision struct {
 	Wake   time.Time
 	Report Report
 	Events []Event
+	// Heard are the questions whose answer this step went by.
+	Heard []string
 }
 
 // Phase is a row of the tenant machine (docs/concepts: a tenant's machine).

@@ -47,6 +47,7 @@ type Engine struct {
 	env     reconcile.Env
 	plan    *plans.Plan
 	answers map[string]string
+	heard   map[string]bool // questions whose answer was taken
 
 	members map[string]*member
 	stale   map[*member]bool // need a look, then a step
@@ -124,7 +125,7 @@ type turn struct {
 func newEngine(c Config, p *probes, places *places) *Engine {
 	e := &Engine{
 		owner: c.Owner, runtimes: c.Runtimes, probes: p, log: c.Log, places: places, spread: c.Random, maxGap: c.MaxGap,
-		plan: nil, answers: map[string]string{},
+		plan: nil, answers: map[string]string{}, heard: map[string]bool{},
 		members: map[string]*member{}, stale: map[*member]bool{}, ready: map[*member]bool{},
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
 	}
@@ -217,9 +218,17 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 			m.permit = reconcile.Permit{}
 		}
 	}
-	e.over = e.overBudget(p)
+	wasOver := e.over
+	if e.over = e.overBudget(p); !reflect.DeepEqual(e.over, wasOver) {
+		for _, m := range e.members {
+			if m.want != nil && m.want.Removed {
+				e.touch(m)
+			}
+		}
+	}
+	e.unhear()
 	e.rollout.plan(order)
-	e.adopted()
+	e.adopted(now)
 	slices.Sort(unwanted)
 	return unwanted
 }
@@ -346,11 +355,11 @@ func (e *Engine) first(s *sight) {
 	if s.controller != "" && s.controller != e.owner.Controller {
 		e.env.OtherController = s.controller
 	}
-	e.adopted()
+	e.adopted(s.at)
 }
 
 // adopted takes a person's word that the host is ours.
-func (e *Engine) adopted() {
+func (e *Engine) adopted(now time.Time) {
 	if !e.env.Empty && e.env.OtherController == "" {
 		return
 	}
@@ -360,6 +369,9 @@ func (e *Engine) adopted() {
 	}
 	e.env.Empty, e.env.OtherController, e.fresh = false, "", false
 	e.pending.Delete(journal.Meta, metaAdopt)
+	if err := e.hear(id, "", now, &e.pending); err != nil {
+		e.log.Error("answer not written down", "err", err)
+	}
 	e.urgent = true
 	for _, m := range e.members {
 		e.touch(m)

@@ -28,6 +28,8 @@ type Status struct {
 	Looked  time.Time    `json:"looked,omitzero"` // last full look
 	// Controller is another controller's id found beside the route table.
 	Controller string `json:"otherController,omitempty"`
+	// Notices are decisions of the plan that are of no effect here.
+	Notices []string `json:"notices,omitempty"`
 }
 
 // TenantStatus is one tenant.
@@ -73,7 +75,7 @@ func (a *Agent) Status(tenant ...string) Status {
 	defer a.mu.Unlock()
 	e := a.engine
 	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.now(), Accepted: a.planAt,
-		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Tenants: []TenantStatus{}}
+		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Notices: e.notices(), Tenants: []TenantStatus{}}
 	if a.plan != nil {
 		s.Commit = a.plan.Commit
 	}

@@ -120,6 +120,11 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 		return err
 	}
 	t.Tx.Events = append(t.Tx.Events, decision.Events...)
+	for _, question := range decision.Heard {
+		if err := e.hear(question, m.name, now, &t.Tx); err != nil {
+			return err
+		}
+	}
 	if len(decision.Actions) > 0 {
 		m.flight = decision.Actions
 		e.inFlight++
@@ -383,6 +388,9 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 	}
 	if err := e.ports.load(store); err != nil {
 		return 0, fmt.Errorf("read ports: %w", err)
+	}
+	if err := e.loadHeard(store); err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
 	}
 	if raw, err := store.Get(journal.Meta, metaAdopt); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
