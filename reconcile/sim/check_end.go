@@ -142,7 +142,7 @@ func (b *books) checkConverged(r reconcile.Report, t observed.Tenant) {
 		}
 	}
 	b.checkEntry(r, t)
-	b.checkWrites(r, t)
+	b.checkData(r.Active, "serves")
 }
 
 func (b *books) checkInstance(i *observed.Instance, s plans.Service, name string, routed bool) {
@@ -174,32 +174,5 @@ func (b *books) checkEntry(r reconcile.Report, t observed.Tenant) {
 	}
 	if len(hosts) != b.w.word.Hosts {
 		b.fail("L1", "converged with routes for %s, wanted %d", strings.Join(hosts, " "), b.w.word.Hosts)
-	}
-}
-
-// checkWrites: no write that was answered is missing from the data, where the
-// plan does not accept that.
-func (b *books) checkWrites(r reconcile.Report, t observed.Tenant) {
-	s := b.w.shape
-	keeps := s.Volume == plans.Share || s.Volume == plans.Snapshot || s.Volume == plans.Quiesce && s.OnBack != plans.Discard
-	if !keeps || b.lossOK || len(b.acked) == 0 {
-		return
-	}
-	paths := b.binds[plans.Key{Tenant: Name, Slot: r.Active, Service: "app"}]
-	for _, d := range t.Datasets {
-		if !slices.Contains(paths, d.Path) {
-			continue
-		}
-		have := map[uint64]bool{}
-		for _, id := range b.w.host.Content(d.ID) {
-			have[id] = true
-		}
-		for _, id := range sorted(b.acked) {
-			if !have[id] {
-				b.fail("S6", "write %d was answered by %s and is not in %s, which serves", id, b.acked[id], d.ID)
-				return
-			}
-		}
-		b.reached["writes kept"]++
 	}
 }

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"strings"
-
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
@@ -21,6 +19,7 @@ func (b *books) checkRoute(in reconcile.Input, route observed.Route, a reconcile
 		b.fail("S2", "the routes lead nowhere: %s", a.ID)
 		return
 	case slot == route.Entry.Slot:
+		b.checkHold(a)
 		return // no switch
 	case slot == b.routed:
 		return // a repair: this is where they were led by right
@@ -30,6 +29,7 @@ func (b *books) checkRoute(in reconcile.Input, route observed.Route, a reconcile
 		return
 	}
 	if slot == b.before && (route.Entry.Slot == plans.NoSlot || route.Entry.Slot == b.routed && !b.serves(in, route.Entry.Slot)) {
+		b.leaveBehind(slot)
 		return // going back where nothing that serves is routed: nothing is lost by it
 	}
 	app := in.Facts.Instance(slot, "app")
@@ -58,6 +58,24 @@ func (b *books) checkRoute(in reconcile.Input, route observed.Route, a reconcile
 		}
 	}
 	b.reached["switched"]++
+	if slot == b.before {
+		b.leaveBehind(slot)
+	}
+	b.checkData(slot, "is switched to")
+	b.checkLineage(slot, route.Entry.Slot)
+	b.checkHold(a)
+}
+
+// checkHold bounds a hold by what the plan allows: where it says nothing, by
+// the time a start may take beside the default.
+func (b *books) checkHold(a reconcile.Action) {
+	limit := holdLimit
+	if b.w.shape.Volume != plans.Quiesce {
+		limit = within + plans.DefaultHoldLimit
+	}
+	if h := a.Entry.Hold; h != nil && h.Limit > limit {
+		b.fail("S2", "requests may wait %s, the plan allows %s: %s", h.Limit, limit, a.ID)
+	}
 }
 
 // checkUnroute: routes go only with the tenant, its routes, or a first version
@@ -146,24 +164,5 @@ func (b *books) checkDrain(in reconcile.Input, route observed.Route, a reconcile
 	open := in.Facts.Route.Slots[a.Key.Slot].InFlight
 	if open > 0 && b.w.now.Sub(b.since) < drain.Std() && in.Want != nil && !in.Want.Removed {
 		b.fail("drain", "%s of %s with %d requests open, %s after the switch", a.Verb, a.Key, open, b.w.now.Sub(b.since))
-	}
-}
-
-// checkDestroy holds S6: no dataset is destroyed that the routed slot uses.
-func (b *books) checkDestroy(in reconcile.Input, route observed.Route, a reconcile.Action) {
-	for _, d := range in.Facts.Datasets {
-		if d.ID != a.Dataset || d.Path == "" {
-			continue
-		}
-		for key, paths := range b.binds {
-			if key.Slot != route.Entry.Slot || in.Facts.Instance(key.Slot, key.Service) == nil {
-				continue
-			}
-			for _, p := range paths {
-				if p == d.Path || strings.HasPrefix(p, d.Path+"/") {
-					b.fail("S6", "%s is destroyed, and %s uses it", d.ID, key)
-				}
-			}
-		}
 	}
 }

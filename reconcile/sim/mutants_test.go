@@ -2,7 +2,6 @@ package sim
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -92,12 +91,11 @@ var Mutants = []Mutant{
 	{"goes on though a person holds it", "S5", want(func(t *plans.Tenant) { t.Hold = nil }), 200},
 	{"repairs a held tenant", "S5", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
 		if d.Report.State == reconcile.Held && rec.Current != nil {
-			if i := in.Facts.Instance(rec.Current.Slot, "worker"); i != nil && i.Phase == observed.Exited {
-				a := orderTo(reconcile.Remove, rec.Current.Slot, "worker")
-				d.Actions = append(d.Actions, a)
+			if i := in.Facts.Instance(rec.Current.Slot, "app"); i != nil && i.Phase == observed.Exited {
+				d.Actions = append(d.Actions, orderTo(reconcile.Remove, rec.Current.Slot, "app"))
 			}
 		}
-	}), 3000},
+	}), 1000},
 	{"tries again what is withheld", "S4", memory(func(rec *reconcile.Record) { rec.Withheld = nil }), 200},
 	{"routes with a stale revision", "L1", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
 		for i := range d.Actions {
@@ -119,11 +117,6 @@ var Mutants = []Mutant{
 			d.Actions = nil
 		}
 	}), 100},
-	{"falls back a row and clears the slot", "S7", memory(func(rec *reconcile.Record) {
-		if rec.Attempt != nil && rec.Attempt.Phase == reconcile.Verify {
-			rec.Attempt.Phase, rec.Attempt.Cleared = reconcile.Preflight, false
-		}
-	}), 1000},
 	{"keeps no record of attempts", "L1", memory(func(rec *reconcile.Record) { rec.Attempt = nil }), 100},
 	{"mounts the old data in the new slot", "S6", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
 		for i := range d.Actions {
@@ -148,16 +141,64 @@ var Mutants = []Mutant{
 		}
 		f.Route.Slots = slots
 	}), 2000},
-	{"takes every hold for confirmed", "S2", facts(func(_ reconcile.Input, f *observed.Tenant) {
-		if f.Route.Entry.Hold != nil {
-			f.Route.Held, f.Route.Expired = true, false
+	{"stops the writers without a hold", "S2", func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			if a := rec.Attempt; a != nil && a.Hold != nil {
+				f := *in.Facts
+				f.Route.Held = true
+				f.Route.Entry.Hold = &plans.Hold{ID: a.Hold.ID, Limit: a.Hold.Limit}
+				in.Facts = &f
+			}
+			d, rec := step(in, rec)
+			for i := range d.Actions {
+				if e := d.Actions[i].Entry; e != nil && e.Hold != nil {
+					bare := *e
+					bare.Hold = nil
+					d.Actions[i].Entry = &bare
+				}
+			}
+			return d, rec
 		}
-	}), 2000},
-	{"leaves the hold on", "S2", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
-		d.Actions = slices.DeleteFunc(d.Actions, func(a reconcile.Action) bool {
-			return a.Verb == reconcile.Route && strings.HasSuffix(a.ID, "/release")
-		})
-	}), 1000},
+	}, 300},
+	{"holds longer than the plan allows", "S2", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		for i := range d.Actions {
+			if e := d.Actions[i].Entry; e != nil && e.Hold != nil {
+				long := *e
+				long.Hold = &plans.Hold{ID: e.Hold.ID, Limit: 2 * e.Hold.Limit}
+				d.Actions[i].Entry = &long
+			}
+		}
+	}), 100},
+	{"clones before the writers stop", "S6", func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			if in.Want != nil && in.Want.Volumes["data"].Writes == plans.Quiesce {
+				t := *in.Want
+				v := t.Volumes["data"]
+				v.Writes = plans.Replay
+				t.Volumes = map[string]plans.Volume{"data": v}
+				in.Want = &t
+			}
+			return step(in, rec)
+		}
+	}, 500},
+	{"runs its jobs again", "S7", func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			rec = roundTrip(rec)
+			again := rec.Attempt != nil && rec.Attempt.Phase == reconcile.Verify && len(rec.Attempt.Jobs) > 0
+			if again {
+				rec.Attempt.Jobs = nil
+			}
+			d, next := step(in, rec)
+			if i := in.Facts.Instance(plans.Green, "migrate"); i != nil && i.Phase == observed.Exited && rec.Attempt != nil &&
+				i.Attempt == rec.Attempt.ID && rec.Attempt.Phase == reconcile.Verify {
+				d.Actions = append(d.Actions, orderTo(reconcile.Remove, plans.Green, "migrate"))
+				if next.Attempt != nil {
+					next.Attempt.Jobs, next.Attempt.Phase = nil, reconcile.Verify
+				}
+			}
+			return d, next
+		}
+	}, 500},
 	{"destroys what serves", "S6", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
 		if d.Report.Phase == reconcile.Retire || len(d.Actions) > 0 && d.Actions[0].Step == reconcile.Retire {
 			for _, set := range in.Facts.Datasets {

@@ -142,7 +142,7 @@ func (w *world) settle() {
 			quiet = 0
 			continue
 		}
-		if quiet++; quiet > 3 {
+		if quiet++; quiet > 2 {
 			w.books.ended(d)
 			return
 		}

@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// checkData holds S6 for what was acknowledged: no write that was answered is
+// missing from the data of a slot that serves, where the plan does not accept
+// that. A replayed volume gets its writes from elsewhere, a fresh one has none.
+func (b *books) checkData(slot plans.Slot, what string) {
+	if s := b.w.shape.Volume; s != plans.Share && s != plans.Snapshot && s != plans.Quiesce || b.lossOK || len(b.acked) == 0 {
+		return
+	}
+	id, have := b.dataOf(slot)
+	if id == "" {
+		return
+	}
+	for _, write := range sorted(b.acked) {
+		if !have[write] {
+			b.fail("S6", "write %d was answered by %s and is not in %s of %s, which %s", write, b.acked[write], id, slot, what)
+			return
+		}
+	}
+	b.reached["writes kept"]++
+}
+
+// checkLineage holds S6 for whose data a slot has: a cloned or fresh volume is
+// never that of the slot it takes over from.
+func (b *books) checkLineage(slot, from plans.Slot) {
+	if s := b.w.shape.Volume; s != plans.Quiesce && s != plans.Replay && s != plans.Fresh || from == plans.NoSlot {
+		return
+	}
+	mine, _ := b.dataOf(slot)
+	theirs, _ := b.dataOf(from)
+	if mine != "" && mine == theirs {
+		b.fail("S6", "%s is switched to on the data of %s (%s)", slot, from, mine)
+	}
+}
+
+// dataOf is the dataset the app of a slot was started with, and what is in it.
+func (b *books) dataOf(slot plans.Slot) (id string, have map[uint64]bool) {
+	paths := b.binds[plans.Key{Tenant: Name, Slot: slot, Service: "app"}]
+	for _, d := range b.w.truth().Datasets {
+		if !slices.Contains(paths, d.Path) {
+			continue
+		}
+		have = map[uint64]bool{}
+		for _, write := range b.w.host.Content(d.ID) {
+			have[write] = true
+		}
+		return d.ID, have
+	}
+	return "", nil
+}
+
+// leaveBehind takes off the books what going back to a slot leaves behind, where
+// the plan accepts it.
+func (b *books) leaveBehind(slot plans.Slot) {
+	if b.w.shape.Volume != plans.Quiesce || b.w.shape.OnBack != plans.Discard {
+		return
+	}
+	_, have := b.dataOf(slot)
+	for write := range b.acked {
+		if !have[write] {
+			delete(b.acked, write)
+		}
+	}
+}
+
+// checkDestroy holds S6: no dataset is destroyed that the routed slot uses.
+func (b *books) checkDestroy(in reconcile.Input, route observed.Route, a reconcile.Action) {
+	for _, d := range in.Facts.Datasets {
+		if d.ID != a.Dataset || d.Path == "" {
+			continue
+		}
+		for key, paths := range b.binds {
+			if key.Slot != route.Entry.Slot || in.Facts.Instance(key.Slot, key.Service) == nil {
+				continue
+			}
+			for _, p := range paths {
+				if p == d.Path || strings.HasPrefix(p, d.Path+"/") {
+					b.fail("S6", "%s is destroyed, and %s uses it", d.ID, key)
+				}
+			}
+		}
+	}
+}
