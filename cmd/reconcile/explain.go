@@ -70,6 +70,12 @@ func writeExplanation(w io.Writer, e agent.Explanation) {
 		t = append(t, []string{"  " + in.Key.String(), string(in.Phase), healthText(in), shortDigests(in.Image)})
 	}
 	t.write(w, 0)
+	if p := e.Report.Problem; p != nil && p.Log != "" {
+		fmt.Fprintln(w, "\nLast output of what failed:")
+		for line := range strings.Lines(p.Log) {
+			fmt.Fprintf(w, "  | %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
 	for _, name := range sortedNames(e.Log) {
 		fmt.Fprintf(w, "\nLast output of %s:\n", name)
 		for line := range strings.Lines(e.Log[name]) {

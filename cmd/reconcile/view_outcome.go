@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
@@ -21,6 +23,7 @@ func writeOutcome(w io.Writer, o agent.Outcome) {
 		if r.Problem != nil && r.Problem.Hint != "" {
 			fmt.Fprintf(w, "         → %s\n", r.Problem.Hint)
 		}
+		writeTail(w, r.Problem)
 		if r.Next != "" {
 			fmt.Fprintf(w, "         → %s\n", r.Next)
 		}
@@ -45,6 +48,20 @@ func writeOutcome(w io.Writer, o agent.Outcome) {
 		fmt.Fprintln(w, "No changes. Every tenant is where the plan wants it.")
 	default:
 		fmt.Fprintf(w, "done: every tenant is where the plan wants it (%s in %s)\n", counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
+	}
+}
+
+// tailLines is how much of an instance's last output a summary shows.
+const tailLines = 5
+
+// writeTail shows the last output of what failed, where that is known.
+func writeTail(w io.Writer, p *observed.Problem) {
+	if p == nil || p.Log == "" {
+		return
+	}
+	lines := strings.Split(strings.TrimRight(p.Log, "\n"), "\n")
+	for _, l := range lines[max(0, len(lines)-tailLines):] {
+		fmt.Fprintf(w, "         | %s\n", l)
 	}
 }
 

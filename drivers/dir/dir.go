@@ -373,6 +373,8 @@ func (d *Driver) problem(op, ref string, err error) error {
 		return nil
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return observed.Wrap(op, ref, observed.Environment, err, "free space below "+d.cfg.Root+", then it goes on by itself")
+	case errors.Is(err, unix.ENOTDIR):
+		return observed.Wrap(op, ref, observed.Refused, err, "something that is no folder is in its place: move it away, or give another source")
 	case errors.Is(err, fs.ErrPermission):
 		return observed.Wrap(op, ref, observed.Refused, err, "check owner and mode below "+d.cfg.Root)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -38,12 +38,24 @@ func foreignInstance(t *testing.T) {
 	w.is(outcome{tenant: "bee", state: "converged", serves: "1.0"})
 }
 
-// And one of data.
+// And what is where data shall be.
 func foreignVolume(t *testing.T) {
 	w := newWorld(t, process, nil)
 	f := w.of(fleet{volume: "{access: many, onUpgrade: share, source: data}"})
-	dir := filepath.Join(w.State, "volumes", "data", "ant-notes")
-	w.inTheWay(dir, f, dir, "there are data in the way that are not ours", "move them away, or take them over with `import: true`")
+	file := filepath.Join(w.State, "volumes", "data")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("of somebody else"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.commit("ant", f.files())
+	says := []string{file, "not a directory", "move it away, or give another source"}
+	w.pass(3, append(says, "blocked  ant: ")...)
+	w.is(outcome{state: "heldBack", reason: "failed", says: says})
+	if b, err := os.ReadFile(file); err != nil || string(b) != "of somebody else" {
+		t.Errorf("what is not ours was touched: %q, %v", b, err)
+	}
 }
 
 // inTheWay puts a directory where ours shall be.
