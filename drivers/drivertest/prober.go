@@ -2,7 +2,6 @@ package drivertest
 
 import (
 	"context"
-	"fmt"
 	"testing"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -111,7 +110,7 @@ func RunProber(t *testing.T, h Prober) {
 		cancel()
 		out, err := p.Probe(ctx, drivers.ProbeTarget{Key: key, Health: http(plans.HTTPProbe{Path: "/"}), Ports: ports})
 		if err == nil {
-			t.Fatal(fmt.Sprintf("a cancelled look says %+v about the instance", out))
+			t.Fatalf("a cancelled look says %+v about the instance", out)
 		}
 	})
 }

@@ -46,7 +46,7 @@ func (h Router) holdExpires(t *testing.T) {
 	e, _ := h.entry(t, "a", "a.test/")
 	rev := put(t, rt, e, 0)
 	e.Hold = &plans.Hold{ID: "h1", Limit: soon}
-	rev = put(t, rt, e, rev)
+	put(t, rt, e, rev)
 	waiting := h.Send(t, "GET", "a.test", "/")
 	// Nobody releases it: the data plane does, to the slot as it then is.
 	if r := h.finish(t, waiting); r.Status != 200 || r.Body != "a blue" {

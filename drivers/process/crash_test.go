@@ -60,7 +60,7 @@ func victim(root, ref string) int {
 // in the end nothing at all.
 func TestCrashingReconciler(t *testing.T) {
 	t.Parallel()
-	rt := host(t)
+	host(t)
 	root, ref := rootOf(t), guestImage(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -103,7 +103,7 @@ func TestCrashingReconciler(t *testing.T) {
 		}
 	}
 	// A new process finds its way from wherever that was.
-	rt = newRuntime(t, root, process.Limits{})
+	rt := newRuntime(t, root, process.Limits{})
 	if err := rt.Pull(t.Context(), ref, nil); err != nil {
 		t.Fatal(err)
 	}

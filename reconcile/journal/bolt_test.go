@@ -116,7 +116,10 @@ func TestStateIsPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	s := open(t, Options{Dir: dir})
 	must(t, s.Commit(Tx{Events: []reconcile.Event{event(t0, "a", "x")}}))
-	must(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+	must(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s is %s", path, info.Mode())
