@@ -72,13 +72,6 @@ func (p *Plan) Tenant(name string) *Tenant {
 	return nil
 }
 
-// BatchPolicy says how fast a change may spread.
-type BatchPolicy struct {
-	Name                   string   `json:"name"`
-	HealthWithin           Duration `json:"healthWithin,omitempty"`
-	MaxConsecutiveFailures int      `json:"maxConsecutiveFailures,omitempty"`
-}
-
 // Decision answers exactly one question.
 type Decision struct {
 	Name     string `json:"name"`

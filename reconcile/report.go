@@ -76,7 +76,7 @@ func (m *machine) tell() {
 		r.Done = true
 		rec.Release = m.want.Release
 	}
-	r.Release = rec.Release
+	r.Release, r.Reached = rec.Release, rec.Target
 	if w := rec.withheld(m.target); m.want != nil && w != nil {
 		r.Failed = true
 		r.Restored = rec.Attempt == nil

@@ -6,19 +6,35 @@ import "github.com/gitops-fleet/reconcile/plans"
 // target for what it served before, and the target is withheld. An attempt
 // under way is undone; a finished one is left for the version that is kept.
 func (m *machine) rollBack() {
-	const why = "a person on this host took it back"
+	a := m.rec.Attempt
+	if a != nil && (a.Target != m.target || a.Back) {
+		m.noWayBack("nothing is there that could be taken back now")
+		return
+	}
+	if why := m.takeBack("a person on this host took it back", ""); why != "" {
+		m.noWayBack(why)
+	}
+}
+
+// takeBack begins the way back to what is kept, which must be the generation
+// from if one is named, and says why there is none.
+func (m *machine) takeBack(by, from string) (why string) {
 	a, kept := m.rec.Attempt, m.rec.Kept
 	switch {
 	case a != nil && a.Target == m.target && !a.Back:
-		m.turn(RolledBack, why, nil)
-	case a != nil || m.want == nil || m.rec.Current == nil:
-		m.noWayBack("nothing is there that could be taken back now")
+		m.turn(RolledBack, by, nil)
+	case a != nil:
+		return "" // once it is over
+	case m.want == nil || m.rec.Current == nil:
+		return "nothing is there that could be taken back now"
 	case kept == nil || !kept.Baked:
-		m.noWayBack("no version is kept for the way back")
+		return "no version is kept for the way back"
+	case from != "" && kept.Generation != from:
+		return "the version it came from is not the one that is kept"
 	case m.missingBack(kept):
-		m.noWayBack("the spec or the data of " + short(kept.Generation) + " are not here any more")
+		return "the spec or the data of " + short(kept.Generation) + " are not here any more"
 	default:
-		m.rec.withhold(Withheld{Target: m.target, Reason: RolledBack, Why: why, Since: m.now, Attempt: m.rec.Current.Attempt})
+		m.rec.withhold(Withheld{Target: m.target, Reason: RolledBack, Why: by, Since: m.now, Attempt: m.rec.Current.Attempt})
 		n := m.newAttempt(KindCore, Backward, kept.Target)
 		n.New, n.Reused = *kept.clone(), true
 		if m.rec.Current.Wrote && m.onBack() != "" && m.onBack() != plans.Discard {
@@ -27,9 +43,10 @@ func (m *machine) rollBack() {
 		n.Exclusive = m.want != nil && recreates(m.want)
 		m.rec.Attempts++
 		m.rec.Attempt, m.rec.Trouble = n, nil
-		m.event(TenantStarted, m.in.Name+" moves to "+m.moveText(n)+": "+why, "op", string(n.Op), "attempt", n.ID,
+		m.event(TenantStarted, m.in.Name+" moves to "+m.moveText(n)+": "+by, "op", string(n.Op), "attempt", n.ID,
 			"slot", string(n.New.Slot), "generation", n.New.Generation)
 	}
+	return ""
 }
 
 func (m *machine) noWayBack(why string) {

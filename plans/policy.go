@@ -1,0 +1,77 @@
+package plans
+
+import "math"
+
+// BatchPolicy says how a change spreads over the tenants of a template. The
+// zero policy moves one tenant at a time and stops at the first failure.
+type BatchPolicy struct {
+	Name string `json:"name"`
+	// Canary is the stage before the first batch; nil: there is none.
+	Canary *Canary `json:"canary,omitempty"`
+	// BatchPct is the share of all members a batch holds, BatchSize their
+	// number. At most one is set; with neither a batch is one tenant.
+	BatchPct  int `json:"batchPct,omitempty"`
+	BatchSize int `json:"batchSize,omitempty"`
+	// Rings are values of the label ring, in the order they get a change. A
+	// batch never reaches from one into the next. Tenants of no ring named
+	// here come last.
+	Rings []string `json:"rings,omitempty"`
+	// Parallelism is how many tenants of a batch move at once; 0: all, as far
+	// as the breaker lets them.
+	Parallelism int `json:"parallelism,omitempty"`
+	// Stagger is the least time between the starts of two tenants.
+	Stagger Duration `json:"stagger,omitempty"`
+	// Bake is how long all tenants of a batch must be well before the next.
+	Bake Duration `json:"bake,omitempty"`
+	// HealthWithin is the default of health.within, and how long a tenant that
+	// reached its target may be unwell before it counts as failed.
+	HealthWithin Duration `json:"healthWithin,omitempty"`
+	// MaxConsecutiveFailures in a row stop the rollout; 0 is the default of 1.
+	MaxConsecutiveFailures int `json:"maxConsecutiveFailures,omitempty"`
+	// MaxFailureRatio of failed to finished tenants stops it after a whole
+	// batch; 0: no ratio does.
+	MaxFailureRatio float64 `json:"maxFailureRatio,omitempty"`
+	// OnTrip is "" for wait (a person is asked), or rollback.
+	OnTrip string `json:"onTrip,omitempty"`
+}
+
+// Canary is the stage that gets a change first.
+type Canary struct {
+	// Select are labels the canaries have, Count is how many of them (of all
+	// members without Select) there are at most; 0: all that are selected.
+	Select map[string]string `json:"select,omitempty"`
+	Count  int               `json:"count,omitempty"`
+	// Bake is how long all canaries must be well before the first batch.
+	Bake Duration `json:"bake,omitempty"`
+}
+
+// DefaultHealthWithin is how long a tenant that reached its target may be unwell
+// where the policy does not say it.
+const DefaultHealthWithin = 300 * Second
+
+// Rollback is the word of OnTrip for going back without a question.
+const Rollback = "rollback"
+
+// Size is how many tenants a batch holds when a change has so many members.
+func (p *BatchPolicy) Size(members int) int {
+	switch {
+	case p.BatchSize > 0:
+		return p.BatchSize
+	case p.BatchPct > 0:
+		return max(1, int(math.Ceil(float64(p.BatchPct)*float64(members)/100)))
+	}
+	return 1
+}
+
+// Failures is how many failures in a row stop the rollout, at least 1.
+func (p *BatchPolicy) Failures() int { return max(1, p.MaxConsecutiveFailures) }
+
+// Selects says that the labels are those of a canary.
+func (c *Canary) Selects(labels map[string]string) bool {
+	for name, want := range Sorted(c.Select) {
+		if labels[name] != want {
+			return false
+		}
+	}
+	return true
+}

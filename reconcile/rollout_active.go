@@ -1,0 +1,158 @@
+package reconcile
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// active is a rollout with its members and what is counted of them.
+type active struct {
+	Rollout
+	members []*RolloutMember // by place
+	byName  map[string]*RolloutMember
+	streaks *streaks
+	next    int   // the first place in no batch yet
+	queue   []int // places of the batch that are not started
+	// unfinished have begun and not ended; unseen are those of them that
+	// cannot be seen.
+	unfinished int
+	unseen     map[string]bool
+	unwell     map[string]bool // reached their target and are not well
+	failed     int             // failures the breaker counts
+	tried      int             // finished ones
+	dirty      bool            // the header changed
+	changed    map[int]bool    // members that changed
+}
+
+func newActive(head Rollout, members []*RolloutMember) *active {
+	a := &active{Rollout: head, members: members, byName: make(map[string]*RolloutMember, len(members)),
+		streaks: newStreaks(len(members)), unseen: map[string]bool{}, unwell: map[string]bool{}, changed: map[int]bool{}}
+	a.Summary = Summary{}
+	a.next = len(members)
+	for i, m := range members {
+		a.byName[m.Tenant] = m
+		a.count(m, 1)
+		if m.Batch == 0 && i < a.next {
+			a.next = i
+		}
+		if m.waits() {
+			a.queue = append(a.queue, i)
+		}
+	}
+	return a
+}
+
+func restoreRun(head Rollout, members []RolloutMember) *active {
+	list := make([]*RolloutMember, len(members))
+	for i := range members {
+		list[i] = &members[i]
+	}
+	slices.SortFunc(list, func(a, b *RolloutMember) int { return a.Place - b.Place })
+	return newActive(head, list)
+}
+
+// waits says that the member is in a batch and not started.
+func (m *RolloutMember) waits() bool { return m.Class == ClassPending && m.Batch != 0 }
+
+// busy says that the member was started and has not come to rest.
+func (m *RolloutMember) busy() bool { return m.Class == ClassMoving || m.Moves }
+
+func (m *RolloutMember) mark() mark {
+	switch {
+	case m.Class == ClassFailed && m.Accepted:
+		return markNone
+	case m.Class == ClassFailed:
+		return markBad
+	case m.Class == ClassUpgraded:
+		return markGood
+	case m.Class == ClassMoving:
+		return markMaybe
+	}
+	return markNone
+}
+
+// count books a member, or takes it out of the books.
+func (a *active) count(m *RolloutMember, by int) {
+	a.Summary.count(m.Class, by)
+	if m.busy() {
+		a.unfinished += by
+	}
+	if m.Class.Finished() && !m.Accepted {
+		a.tried += by
+	}
+	if m.Class == ClassFailed && !m.Accepted {
+		a.failed += by
+	}
+	if !m.Unwell.IsZero() && by > 0 {
+		a.unwell[m.Tenant] = true
+	} else {
+		delete(a.unwell, m.Tenant)
+	}
+	if by > 0 {
+		a.streaks.set(m.Place, m.mark())
+	}
+}
+
+// change changes a member and keeps the books.
+func (a *active) change(m *RolloutMember, how func(*RolloutMember)) {
+	before := *m
+	a.count(m, -1)
+	how(m)
+	a.count(m, 1)
+	if *m != before {
+		a.changed[m.Place] = true
+		if before.Class != m.Class {
+			a.dirty = true // the summary
+		}
+	}
+}
+
+// class gives a member another class.
+func (a *active) class(m *RolloutMember, c Class, why string, now time.Time) {
+	a.change(m, func(m *RolloutMember) {
+		if m.Class != c {
+			m.Class, m.Since = c, now
+		}
+		m.Why = why
+		if c != ClassMoving && c != ClassUpgraded {
+			m.Unwell = time.Time{}
+		}
+	})
+}
+
+// failures are the names of those the breaker counts, in the rollout's order.
+func (a *active) failures() []string {
+	var names []string
+	for _, m := range a.members {
+		if m.Class == ClassFailed && !m.Accepted {
+			names = append(names, m.Tenant)
+		}
+	}
+	return names
+}
+
+// copy returns the header, sharing nothing.
+func (a *active) copy() Rollout {
+	r := a.Rollout
+	r.Rules = cloneRules(r.Rules)
+	if t := copyOf(r.Trip); t != nil {
+		if t.Question = copyOf(t.Question); t.Question != nil {
+			t.Question.Answers = maps.Clone(t.Question.Answers)
+		}
+		r.Trip = t
+	}
+	return r
+}
+
+func cloneRules(p plans.BatchPolicy) plans.BatchPolicy {
+	if p.Canary != nil {
+		c := *p.Canary
+		c.Select = maps.Clone(c.Select)
+		p.Canary = &c
+	}
+	p.Rings = slices.Clone(p.Rings)
+	return p
+}

@@ -1,0 +1,235 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// The answers to a breaker that tripped.
+const (
+	ContinueAnyway = "continue_anyway"
+	RollbackMoved  = "rollback_completed_batches"
+	AbortRollout   = "abort"
+	RetryFailed    = "retry"
+)
+
+// breaks trips the breaker if there is cause to: too many failures in a row at
+// any time, too large a share of them after a whole batch.
+func (d *decision) breaks() bool {
+	a := d.run
+	rules := &a.Rules
+	if n := a.streaks.longest(); n >= rules.Failures() {
+		d.trip(fmt.Sprintf("%s in a row (maxConsecutiveFailures %d)", plural(n, "failure", "failures"), rules.Failures()))
+		return true
+	}
+	whole := a.Open && len(a.queue) == 0 && a.unfinished == 0
+	if whole && rules.MaxFailureRatio > 0 && a.failed > 0 && float64(a.failed) >= rules.MaxFailureRatio*float64(a.tried) {
+		d.trip(fmt.Sprintf("%d of %d failed (maxFailureRatio %g)", a.failed, a.tried, rules.MaxFailureRatio))
+		return true
+	}
+	return false
+}
+
+// trip stops the rollout: nothing new is started, what is in motion ends.
+func (d *decision) trip(why string) {
+	a := d.run
+	a.Trips++
+	a.Trip = &Trip{Why: why, Since: d.now, Commit: d.all.commit}
+	a.Phase, a.Why, a.Since, a.dirty = RolloutTripped, why, d.now, true
+	d.whole = true
+	var back []int
+	for _, m := range a.members[:a.next] {
+		if m.Class == ClassMoving && !m.Begun && !a.unseen[m.Tenant] {
+			a.class(m, ClassPending, "", d.now)
+			back = append(back, m.Place)
+		}
+	}
+	a.queue = append(back, a.queue...)
+	failed := a.failures()
+	d.event(RolloutBreakerTripped, "", a.ID+": the breaker tripped: "+why+"; failed: "+strings.Join(failed, ", ")+
+		"; nothing new is started, what is in motion is finished or undone",
+		"batch", batchField(a.Batch), "failed", strings.Join(failed, ","), "why", why, "trip", itoa(a.Trips), "log", d.lastLog(failed))
+}
+
+// lastLog is the last output of the first failed tenant that left any.
+func (d *decision) lastLog(failed []string) string {
+	for _, name := range failed {
+		if log := d.run.byName[name].Log; log != "" {
+			return log
+		}
+	}
+	return ""
+}
+
+// tripped asks what to do once nothing is in motion, and does what is answered.
+func (d *decision) tripped() bool {
+	a := d.run
+	if a.unfinished > 0 {
+		return d.judgeUnwell()
+	}
+	if a.Rules.OnTrip == plans.Rollback {
+		d.decided(RollbackMoved, "the policy says onTrip: rollback")
+		return true
+	}
+	q := d.question()
+	if a.Trip.Question == nil || a.Trip.Question.ID != q.ID {
+		a.Trip.Question, a.dirty = q, true
+		d.event(RolloutQuestion, "", q.Text, "question", q.ID, "answers", words(q.Answers))
+	}
+	answer := d.answers[q.ID]
+	if _, ok := q.Answers[answer]; !ok {
+		return false
+	}
+	d.decided(answer, "the answer to "+q.ID)
+	return true
+}
+
+// question is what a tripped breaker asks. Its id holds what failed, the commit
+// that was in force and which trip of which rollout this is: no other answer
+// ever fits it.
+func (d *decision) question() *Question {
+	a := d.run
+	failed := a.failures()
+	id := fmt.Sprintf("%s.trip%d-%s", a.ID, a.Trips, digest(8, a.ID, a.Number, a.Trip.Commit, a.Trips, failed))
+	moved := a.Summary.Upgraded
+	for _, m := range a.members {
+		if m.Class == ClassFailed && !m.Restored {
+			moved++
+		}
+	}
+	rest := 0
+	for _, m := range a.members {
+		if m.Class == ClassPending {
+			rest++
+		}
+	}
+	var said []string
+	for _, name := range failed[:min(len(failed), 4)] {
+		m := a.byName[name]
+		state := "what it served before serves again"
+		if !m.Restored {
+			state = "it is not back at what it served before"
+		}
+		said = append(said, name+" ("+m.Why+"; "+state+")")
+	}
+	if more := len(failed) - len(said); more > 0 {
+		said = append(said, fmt.Sprintf("%d more", more))
+	}
+	return &Question{ID: id, Since: d.now, Text: "rollout " + a.ID + " of " + d.subject() + " is stopped: " + a.Trip.Why + ": " + strings.Join(said, "; "),
+		Answers: map[string]string{
+			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and move the remaining %d", len(failed), rest),
+			RollbackMoved:  fmt.Sprintf("take the %d that were moved back to what they came from, and withhold the target from the remaining %d", moved, rest),
+			AbortRollout:   fmt.Sprintf("leave the %d that were moved, and withhold the target from the remaining %d", moved, rest),
+			RetryFailed:    fmt.Sprintf("try the %d failed again, then go on", len(failed)),
+		}}
+}
+
+// decided carries out an answer.
+func (d *decision) decided(answer, by string) {
+	a := d.run
+	d.event(RolloutDecision, "", a.ID+": "+answer+", "+by, "answer", answer, "trip", itoa(a.Trips))
+	a.Trip, a.Phase, a.Why, a.Since, a.dirty = nil, RolloutRunning, "", d.now, true
+	d.whole = true
+	switch answer {
+	case ContinueAnyway:
+		for _, m := range a.members {
+			if m.Class == ClassFailed {
+				a.change(m, func(m *RolloutMember) { m.Accepted = true })
+			}
+		}
+	case RetryFailed:
+		var again []int
+		for _, m := range a.members {
+			if m.Class != ClassFailed || m.Accepted {
+				continue
+			}
+			if d.seat(m) == nil {
+				a.class(m, ClassSkipped, "the plan wants something else of it since; it moves in a rollout of its own", d.now)
+			} else {
+				a.class(m, ClassPending, "", d.now)
+				a.change(m, func(m *RolloutMember) { m.Retry, m.Begun, m.Restored, m.Log = true, false, false, "" })
+				again = append(again, m.Place)
+			}
+		}
+		a.queue = append(again, a.queue...)
+		a.Open, a.Well = true, time.Time{}
+	case AbortRollout:
+		d.close(RolloutAborted, by)
+	case RollbackMoved:
+		d.rollBack(by)
+	}
+}
+
+// rollBack sends every tenant the rollout moved back to what it came from.
+func (d *decision) rollBack(why string) {
+	a := d.run
+	a.Phase, a.Why, a.Open, a.queue = RolloutRollingBack, why, false, nil
+	for _, m := range a.members {
+		if d.seat(m) == nil {
+			continue
+		}
+		if m.Class != ClassUpgraded && m.Class != ClassMoving && (m.Class != ClassFailed || m.Restored) {
+			continue
+		}
+		a.change(m, func(m *RolloutMember) { m.Back, m.Begun = true, true })
+		if why := m.noWayBack(); why != "" {
+			a.class(m, ClassFailed, why, d.now)
+			continue
+		}
+		a.class(m, ClassMoving, "goes back", d.now)
+	}
+}
+
+// noWayBack says why the way back is not one that a switch to the version kept
+// beside the new one can be.
+func (m *RolloutMember) noWayBack() string {
+	switch {
+	case m.From.Zero():
+		return "it ran nothing before"
+	case m.From.Core == m.Target.Core, m.From.Aside != m.Target.Aside, m.From.Idle != m.Target.Idle:
+		return "the change was one of services upgraded alone, of the idle slot or of routes; a commit takes it back"
+	}
+	return ""
+}
+
+// goesBack closes the rollout once nobody is on the way back any more.
+func (d *decision) goesBack() bool {
+	a := d.run
+	if a.unfinished > 0 {
+		return false
+	}
+	why := a.Why
+	if left := slices.IndexFunc(a.members, func(m *RolloutMember) bool { return m.Back && m.Class == ClassFailed }); left >= 0 {
+		why += "; " + a.members[left].Tenant + " could not go back: " + a.members[left].Why
+	}
+	d.close(RolloutRolledBack, why)
+	return true
+}
+
+// judgeBack classes a member that was told to go back.
+func (d *decision) judgeBack(m *RolloutMember, r *Report) {
+	a := d.run
+	if m.Class != ClassMoving {
+		return
+	}
+	if r.State == Unknown {
+		a.unseen[m.Tenant] = true
+		return
+	}
+	delete(a.unseen, m.Tenant)
+	a.change(m, func(m *RolloutMember) { m.Moves = r.InMotion })
+	switch {
+	case r.NoWayBack != "":
+		a.class(m, ClassFailed, r.NoWayBack, d.now)
+	case r.InMotion || !r.Failed:
+	case r.Generation == m.From.Core:
+		a.class(m, ClassRolledBack, "", d.now)
+		a.change(m, func(m *RolloutMember) { m.Restored = true })
+	case r.State == HeldBack:
+		a.class(m, ClassFailed, r.Why, d.now)
+	}
+}

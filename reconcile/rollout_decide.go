@@ -1,0 +1,366 @@
+package reconcile
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// decision is one lane brought as far as it may go at one time.
+type decision struct {
+	*lane
+	now     time.Time
+	answers map[string]string
+	wake    time.Time
+}
+
+func (d *decision) decide() {
+	for name := range plans.Sorted(d.news) {
+		d.heard(name)
+	}
+	clear(d.news)
+	for d.step() {
+	}
+	d.permits()
+	if d.run != nil {
+		d.flush(d.run)
+	}
+}
+
+// flush hands out what changed of a rollout's memory.
+func (d *decision) flush(a *active) {
+	out := &d.all.delta
+	if a.dirty || len(a.changed) > 0 {
+		out.Rollouts = append(out.Rollouts, a.copy())
+	}
+	for place := range plans.Sorted(a.changed) {
+		out.Members = append(out.Members, ChangedMember{a.ID, *a.members[place]})
+	}
+	a.dirty = false
+	clear(a.changed)
+}
+
+// step does the next thing there is to do; its order is its meaning.
+func (d *decision) step() bool {
+	a := d.run
+	switch {
+	case a == nil:
+		return d.begin()
+	case d.release != a.To || len(d.order) == 0:
+		d.close(RolloutSuperseded, "a newer release came: what is in motion is finished or undone, and the next rollout starts from what is there")
+		return true
+	case a.Phase == RolloutRollingBack:
+		return d.goesBack()
+	case a.Trip != nil:
+		return d.tripped()
+	case d.breaks():
+		return true
+	case !a.Open:
+		return d.border()
+	case len(a.queue) > 0:
+		return d.start()
+	case a.unfinished > 0:
+		return d.judgeUnwell()
+	}
+	return d.gate()
+}
+
+func (d *decision) wakeAt(t time.Time) {
+	if d.wake.IsZero() || t.Before(d.wake) {
+		d.wake = t
+	}
+}
+
+// begin plans the next rollout of the lane, once every tenant has said where it
+// stands and what the last rollout left to withhold is withheld.
+func (d *decision) begin() bool {
+	if d.silent > 0 || d.able == 0 || len(d.owed) > 0 {
+		return false
+	}
+	head, members := d.form()
+	d.all.number++
+	d.all.ordinals[head.Base] = head.Ordinal
+	head.Number, head.Commit = d.all.number, d.all.commit
+	head.Planned, head.Since = d.now, d.now
+	d.run = newActive(head, members)
+	for _, m := range members {
+		d.run.changed[m.Place] = true
+	}
+	d.whole = true
+	a := d.run
+	text := a.ID + " moves " + plural(len(members), "tenant", "tenants") + " of " + d.subject() + " by policy " + d.policy
+	if len(members) > 0 && members[0].Why != "" {
+		text += "; " + members[0].Why
+	}
+	d.event(RolloutPlanned, "", text, "from", a.From, "to", a.To, "template", a.Template, "policy", a.Policy,
+		"members", itoa(len(members)), "commit", a.Commit)
+	return true
+}
+
+// subject names what a rollout changes.
+func (l *lane) subject() string {
+	if l.template != "" {
+		return "template " + l.template
+	}
+	_, name, _ := strings.Cut(l.key, "/")
+	return name
+}
+
+// border begins the next batch, by the policy as it is now; without members
+// left the rollout is completed.
+func (d *decision) border() bool {
+	a := d.run
+	if a.next == len(a.members) {
+		d.close(RolloutCompleted, "")
+		return true
+	}
+	a.dirty = true
+	a.Rules = cloneRules(d.rules)
+	canary := a.Batch == 0 && a.members[a.next].Canary
+	number := max(a.Batch, 0) + 1
+	if canary {
+		number = CanaryBatch
+	}
+	size := a.Rules.Size(len(a.members))
+	var first *RolloutMember
+	for ; a.next < len(a.members); a.next++ {
+		m := a.members[a.next]
+		if canary && !m.Canary {
+			if len(a.queue) > 0 {
+				break
+			}
+			// All canaries are held or gone: the next that may move is the canary.
+		}
+		if !canary && len(a.queue) == size {
+			break
+		}
+		if first != nil && !sameRing(&a.Rules, first, m) && !canary {
+			break
+		}
+		a.change(m, func(m *RolloutMember) { m.Batch = number })
+		d.stale[m.Tenant] = true
+		if d.passesOver(m) {
+			continue
+		}
+		if first == nil {
+			first = m
+		}
+		a.queue = append(a.queue, m.Place)
+	}
+	if len(a.queue) == 0 {
+		return true // nobody of the rest may be moved
+	}
+	a.Batch, a.Open, a.Well = number, true, time.Time{}
+	d.event(RolloutBatchStarted, "", a.ID+": "+BatchName(number)+" begins: "+d.names(a.queue),
+		"batch", batchField(number), "size", itoa(len(a.queue)))
+	return true
+}
+
+// passesOver classes a member that cannot be started now.
+func (d *decision) passesOver(m *RolloutMember) bool {
+	a, s := d.run, d.seat(m)
+	switch {
+	case s == nil:
+		a.class(m, ClassSkipped, "the plan wants something else of it since; it moves in a rollout of its own", d.now)
+	case s.report.Done:
+		a.class(m, ClassUpgraded, "", d.now)
+	case s.report.State == Held:
+		a.class(m, ClassHeld, s.report.Why, d.now)
+	case s.report.State == HeldBack && !(m.Retry && s.report.Failed):
+		a.class(m, ClassSkipped, s.report.Why, d.now)
+	default:
+		return false
+	}
+	d.stale[m.Tenant] = true
+	return true
+}
+
+// seat is the seat of a member that still has the target it was planned with.
+func (d *decision) seat(m *RolloutMember) *seat {
+	s := d.all.seats[m.Tenant]
+	if s == nil || s.lane != d.lane || s.target != m.Target {
+		return nil
+	}
+	return s
+}
+
+// start starts the next tenant of the batch, if it may start now.
+func (d *decision) start() bool {
+	a := d.run
+	m := a.members[a.queue[0]]
+	if d.passesOver(m) {
+		a.queue = a.queue[1:]
+		return true
+	}
+	switch {
+	case d.judgeUnwell():
+		return true
+	case len(a.unseen) > 0, d.seat(m).report.State == Unknown:
+		return false // what cannot be seen holds the wave
+	case a.Rules.Parallelism > 0 && a.unfinished >= a.Rules.Parallelism:
+		return false
+	case a.unfinished > 0 && a.streaks.worst() >= a.Rules.Failures():
+		return false // those in motion could trip the breaker
+	}
+	if at := a.Started.Add(a.Rules.Stagger.Std()); !a.Started.IsZero() && d.now.Before(at) {
+		d.wakeAt(at)
+		return false
+	}
+	a.queue = a.queue[1:]
+	a.Started, a.dirty = d.now, true
+	a.change(m, func(m *RolloutMember) {
+		m.Class, m.Since, m.Why, m.Begun = ClassMoving, d.now, "", false
+	})
+	d.stale[m.Tenant] = true
+	d.event(RolloutTenantStarted, m.Tenant, a.ID+": "+m.Tenant+" is started ("+BatchName(m.Batch)+")", "batch", batchField(m.Batch))
+	return true
+}
+
+// gate lets the batch pass once all of it are well for the bake.
+func (d *decision) gate() bool {
+	a := d.run
+	if a.Well.IsZero() {
+		a.Well, a.dirty = d.now, true
+	}
+	bake := a.Rules.Bake
+	if a.Batch == CanaryBatch && a.Rules.Canary != nil {
+		bake = a.Rules.Canary.Bake
+	}
+	if at := a.Well.Add(bake.Std()); d.now.Before(at) {
+		d.wakeAt(at)
+		return false
+	}
+	var s Summary
+	for i := a.next - 1; i >= 0 && a.members[i].Batch == a.Batch; i-- {
+		s.count(a.members[i].Class, 1)
+	}
+	a.Open, a.dirty = false, true
+	d.event(RolloutBatchCompleted, "", a.ID+": "+BatchName(a.Batch)+" is done: "+s.String(), append([]string{"batch", batchField(a.Batch)}, s.fields()...)...)
+	return true
+}
+
+// close ends the rollout. Whoever was not moved keeps what it has.
+func (d *decision) close(phase RolloutPhase, why string) {
+	a := d.run
+	reason := map[RolloutPhase]string{RolloutAborted: Aborted, RolloutRolledBack: RolledBack}[phase]
+	for _, m := range a.members {
+		switch {
+		case m.Class == ClassPending || m.Class == ClassMoving && !m.Begun:
+			a.class(m, ClassSkipped, "not started", d.now)
+			if s := d.seat(m); reason != "" && s != nil && !(s.spoke() && (s.report.Failed || s.report.Done)) {
+				a.change(m, func(m *RolloutMember) { m.Owed = reason })
+				d.owed[m.Tenant] = m
+			}
+		case m.Class == ClassMoving && a.unseen[m.Tenant]:
+			a.class(m, ClassUnknown, "it could not be seen when the rollout was closed", d.now)
+		case m.Class == ClassMoving:
+			a.class(m, ClassSkipped, "it was on its way when the rollout was closed", d.now)
+		}
+	}
+	a.Phase, a.Why, a.Since, a.Ended = phase, why, d.now, d.now
+	a.Trip, a.Open, a.queue, a.dirty = nil, false, nil, true
+	kind := RolloutEnded
+	if phase == RolloutRolledBack {
+		kind = RolloutWentBack
+	}
+	text := a.ID + " is " + phaseWords[phase] + ": " + a.Summary.String()
+	if why != "" {
+		text += "; " + why
+	}
+	d.event(kind, "", text, append([]string{"outcome", string(phase), "why", why}, a.Summary.fields()...)...)
+	d.flush(a)
+	d.run, d.whole = nil, true
+	d.closed = append(d.closed, a)
+	d.forget()
+}
+
+// forget drops the oldest closed rollouts, unless something of them is owed.
+func (d *decision) forget() {
+	for len(d.closed) > keepClosed {
+		old := d.closed[0]
+		for _, m := range old.members {
+			if d.owed[m.Tenant] == m {
+				return
+			}
+		}
+		d.closed = d.closed[1:]
+		dropped := DroppedRollout{ID: old.ID}
+		for _, m := range old.members {
+			dropped.Tenants = append(dropped.Tenants, m.Tenant)
+		}
+		d.all.delta.Dropped = append(d.all.delta.Dropped, dropped)
+		d.all.renumber(old.Base)
+	}
+}
+
+var phaseWords = map[RolloutPhase]string{
+	RolloutRunning: "running", RolloutTripped: "waiting for an answer", RolloutRollingBack: "rolling back",
+	RolloutCompleted: "completed", RolloutAborted: "aborted", RolloutRolledBack: "rolled back", RolloutSuperseded: "superseded",
+}
+
+func (d *decision) event(kind, tenant, text string, pairs ...string) {
+	e := Event{Time: d.now, Kind: kind, Tenant: tenant, Text: text, Fields: map[string]string{"rollout": d.run.ID}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			e.Fields[pairs[i]] = pairs[i+1]
+		}
+	}
+	d.all.delta.Events = append(d.all.delta.Events, e)
+}
+
+// names lists the tenants at places, the first few of many.
+func (d *decision) names(places []int) string {
+	const few = 8
+	var names []string
+	for _, p := range places[:min(len(places), few)] {
+		names = append(names, d.run.members[p].Tenant)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(places) - few; more > 0 {
+		text += " and " + itoa(more) + " more"
+	}
+	return text
+}
+
+func batchField(n int) string {
+	if n == CanaryBatch {
+		return "canary"
+	}
+	return itoa(n)
+}
+
+func (s Summary) counts() []struct {
+	word, field string
+	n           int
+} {
+	return []struct {
+		word, field string
+		n           int
+	}{
+		{"upgraded", "upgraded", s.Upgraded}, {"failed", "failed", s.Failed}, {"rolled back", "rolledBack", s.RolledBack},
+		{"skipped", "skipped", s.Skipped}, {"held", "held", s.Held}, {"unknown", "unknown", s.Unknown},
+	}
+}
+
+// String is the summary in words, without what is none.
+func (s Summary) String() string {
+	var parts []string
+	for _, c := range s.counts() {
+		if c.n > 0 {
+			parts = append(parts, itoa(c.n)+" "+c.word)
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing was moved"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s Summary) fields() []string {
+	var out []string
+	for _, c := range s.counts() {
+		out = append(out, c.field, itoa(c.n))
+	}
+	return out
+}

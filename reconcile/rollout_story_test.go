@@ -1,0 +1,260 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// TestRolloutStories runs testdata/rollout/*.txt; see testdata/rollout/README.
+// After every decision the machine is made anew from what it wrote down, and
+// must have nothing to add.
+func TestRolloutStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/rollout/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := (&waveStory{wave: newWave(t)}).tell(string(text))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(text) {
+				t.Errorf("%s tells another story (run with -rewrite and read the diff):\n%s", file, firstDifference(got, string(text)))
+			}
+		})
+	}
+}
+
+type waveStory struct {
+	*wave
+	out  strings.Builder
+	seen int
+}
+
+func (s *waveStory) tell(text string) string {
+	var all strings.Builder
+	for _, block := range strings.Split(strings.TrimRight(text, "\n"), "\n\n") {
+		head, _, _ := strings.Cut(block, "\n----")
+		all.WriteString(head + "\n")
+		commands := 0
+		s.out.Reset()
+		for _, line := range strings.Split(head, "\n") {
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			commands++
+			s.command(strings.Fields(line))
+		}
+		if commands > 0 {
+			all.WriteString("----\n" + questionIDs.ReplaceAllString(s.out.String(), "$1"))
+		}
+		all.WriteString("\n")
+	}
+	return strings.TrimRight(all.String(), "\n") + "\n"
+}
+
+// questionIDs cuts what a question's id is made of.
+var questionIDs = regexp.MustCompile(`(\.trip\d+)-[0-9a-f]{8}`)
+
+func (s *waveStory) command(f []string) {
+	word, args := f[0], f[1:]
+	switch word {
+	case "policy":
+		s.policies[args[0]] = policyOf(s.t, args)
+		s.plan()
+	case "tenants": // tenants FROM-TO release=r1 policy=p ring=x new
+		s.tenants(args)
+		s.plan()
+	case "release":
+		s.commit = args[0]
+		s.wants(args[0])
+		s.plan()
+	case "change":
+		p := s.puppet(args[0])
+		p.target.Aside = args[1]
+		s.plan()
+	case "commit":
+		s.commit = args[0]
+		s.plan()
+	case "bad":
+		for _, a := range args {
+			s.bad[a] = true
+		}
+	case "good":
+		for _, a := range args {
+			delete(s.bad, a)
+		}
+	case "hold", "release-hold", "blind", "sight", "sick", "well":
+		for _, name := range args {
+			p := s.puppet(name)
+			switch word {
+			case "hold", "release-hold":
+				p.held = word == "hold"
+			case "blind", "sight":
+				p.blind = word == "blind"
+			default:
+				p.degraded = word == "sick"
+			}
+		}
+	case "answer":
+		for _, r := range s.runs.List() {
+			if r.Trip != nil && r.Trip.Question != nil {
+				s.answers[r.Trip.Question.ID] = args[0]
+			}
+		}
+		s.runs.Answered()
+	case "restart":
+		s.runs = s.reborn()
+		for _, p := range s.fleet {
+			p.permit = reconcile.Permit{}
+		}
+	case "run":
+		d, err := plans.ParseDuration(args[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run(d.Std())
+	case "show":
+		s.show()
+	case "why":
+		fmt.Fprintf(&s.out, "%s: %s\n", args[0], s.puppet(args[0]).permit.Why)
+	default:
+		s.t.Fatalf("unknown command %q", word)
+	}
+	for _, e := range s.events[s.seen:] {
+		if e.Kind == reconcile.RolloutTenantHealth && e.Fields["healthy"] == "true" || e.Kind == reconcile.RolloutTenantStarted {
+			continue
+		}
+		fmt.Fprintf(&s.out, "%s ! %s: %s\n", e.Time.Sub(start), strings.TrimPrefix(e.Kind, "rollout."), e.Text)
+		if e.Kind == reconcile.RolloutQuestion {
+			r := s.runs.List()[0]
+			for a, means := range plans.Sorted(r.Trip.Question.Answers) {
+				fmt.Fprintf(&s.out, "      %s: %s\n", a, means)
+			}
+		}
+	}
+	s.seen = len(s.events)
+}
+
+func (s *waveStory) tenants(args []string) {
+	from, to, _ := strings.Cut(args[0], "-")
+	a, _ := strconv.Atoi(from)
+	b, _ := strconv.Atoi(to)
+	labels, policy, release, running := map[string]string{}, "standard", s.commit, true
+	for _, w := range args[1:] {
+		k, v, _ := strings.Cut(w, "=")
+		switch k {
+		case "new":
+			running = false
+		case "policy":
+			policy = v
+		case "release":
+			release = v
+		default:
+			labels[k] = v
+		}
+	}
+	for i := a; i <= b; i++ {
+		s.add(fmt.Sprintf("t%02d", i), labels, policy, release, running)
+	}
+}
+
+func policyOf(t testing.TB, args []string) plans.BatchPolicy {
+	p := plans.BatchPolicy{Name: args[0]}
+	canary := func() *plans.Canary {
+		if p.Canary == nil {
+			p.Canary = &plans.Canary{}
+		}
+		return p.Canary
+	}
+	for _, a := range args[1:] {
+		k, v, _ := strings.Cut(a, "=")
+		n, _ := strconv.Atoi(v)
+		span := func() plans.Duration {
+			d, err := plans.ParseDuration(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		switch k {
+		case "canary":
+			label, value, _ := strings.Cut(v, ":")
+			canary().Select = map[string]string{label: value}
+		case "count":
+			canary().Count = n
+		case "canaryBake":
+			canary().Bake = span()
+		case "pct":
+			p.BatchPct = n
+		case "size":
+			p.BatchSize = n
+		case "rings":
+			p.Rings = strings.Split(v, ",")
+		case "parallel":
+			p.Parallelism = n
+		case "stagger":
+			p.Stagger = span()
+		case "bake":
+			p.Bake = span()
+		case "within":
+			p.HealthWithin = span()
+		case "max":
+			p.MaxConsecutiveFailures = n
+		case "ratio":
+			p.MaxFailureRatio, _ = strconv.ParseFloat(v, 64)
+		case "onTrip":
+			p.OnTrip = v
+		default:
+			t.Fatalf("unknown %s", k)
+		}
+	}
+	return p
+}
+
+func (s *waveStory) show() {
+	for _, r := range s.runs.List() {
+		fmt.Fprintf(&s.out, "%s %s %s→%s: %s", r.ID, r.Phase, r.From, r.To, r.Summary)
+		if r.Why != "" {
+			fmt.Fprintf(&s.out, " (%s)", r.Why)
+		}
+		s.out.WriteString("\n")
+		members := s.runs.Members(r.ID)
+		for len(members) > 0 {
+			n := slices.IndexFunc(members, func(m reconcile.RolloutMember) bool { return m.Batch != members[0].Batch })
+			if n < 0 {
+				n = len(members)
+			}
+			name := "later"
+			if b := members[0].Batch; b != 0 {
+				name = reconcile.BatchName(b)
+			}
+			fmt.Fprintf(&s.out, "  %s:", name)
+			for _, m := range members[:n] {
+				fmt.Fprintf(&s.out, " %s", m.Tenant)
+				if m.Class != "" {
+					fmt.Fprintf(&s.out, "=%s", m.Class)
+				}
+			}
+			s.out.WriteString("\n")
+			members = members[n:]
+		}
+	}
+}

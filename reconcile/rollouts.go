@@ -1,0 +1,332 @@
+package reconcile
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
+
+// Rollouts owns the memory of the rollouts of a node. It is fed with the plan,
+// reports and answers, and decides what each tenant may do:
+//
+//	Restore(...)     what the journal holds, once
+//	Plan(...)        what is wanted
+//	Hear(report)     what a tenant's machine says of itself
+//	Decide(now, …)   permits and events, and what changed of the memory
+//
+// What Decide returns is written down before a tenant steps on a permit of it.
+// Its cost is in what changed, not in the number of tenants; a commit, a trip
+// and a closed rollout concern all tenants of the change.
+type Rollouts struct {
+	node   string
+	commit string
+	lanes  map[string]*lane
+	seats  map[string]*seat
+	dirty  map[string]bool      // lanes to decide about
+	wakes  map[string]time.Time // lanes that have something due
+	// ordinals count the attempts at each change, number all rollouts.
+	ordinals map[string]int
+	number   int
+	delta    RolloutDelta
+}
+
+// RolloutTenant is one tenant as the plan has it.
+type RolloutTenant struct {
+	Want   *plans.Tenant
+	Target plans.Target // of Want
+}
+
+// RolloutPlan is what is wanted: the tenants that have a policy, in plan order.
+type RolloutPlan struct {
+	Commit   string
+	Policies map[string]plans.BatchPolicy
+	Tenants  []RolloutTenant
+}
+
+// RolloutDelta is what a decision changed. It holds copies.
+type RolloutDelta struct {
+	Permits  []TenantPermit // by name
+	Rollouts []Rollout
+	Members  []ChangedMember
+	Dropped  []DroppedRollout
+	Events   []Event
+	// Wake is when to decide again though nothing was heard; zero: on news.
+	Wake time.Time
+}
+
+// TenantPermit is a permit that is another than before.
+type TenantPermit struct {
+	Tenant string
+	Permit Permit
+}
+
+// ChangedMember is a member whose memory changed.
+type ChangedMember struct {
+	Rollout string
+	RolloutMember
+}
+
+// DroppedRollout is one that is forgotten, with its members.
+type DroppedRollout struct {
+	ID      string
+	Tenants []string
+}
+
+// keepClosed is how many closed rollouts of each lane are remembered.
+const keepClosed = 3
+
+// NewRollouts returns the memory of a node without any rollout.
+func NewRollouts(node string) *Rollouts {
+	return &Rollouts{node: node, lanes: map[string]*lane{}, seats: map[string]*seat{}, dirty: map[string]bool{},
+		wakes: map[string]time.Time{}, ordinals: map[string]int{}}
+}
+
+// lane is the tenants of one template that follow one policy. They change
+// together, by one rollout after the other.
+type lane struct {
+	all      *Rollouts
+	key      string
+	policy   string
+	template string
+	release  string            // the plan's
+	rules    plans.BatchPolicy // the plan's
+	order    []*seat
+	silent   int // have not spoken about their target yet
+	able     int // could move to their target, if they were let
+	run      *active
+	closed   []*active                 // oldest first
+	owed     map[string]*RolloutMember // of closed ones, not withheld yet
+	news     map[string]bool           // tenants that were heard
+	stale    map[string]bool           // tenants whose permit may have changed
+	whole    bool                      // all of them
+}
+
+// seat is one tenant as its lane sees it.
+type seat struct {
+	lane   *lane
+	want   *plans.Tenant
+	target plans.Target
+	report Report
+	permit Permit
+	silent bool // counted in lane.silent
+	able   bool // counted in lane.able
+}
+
+// spoke says that the last report is about the plan's target.
+func (s *seat) spoke() bool { return s.report.State != "" && s.report.Target == s.target }
+
+// mayMove says that the tenant could begin to move, if it were let.
+func (s *seat) mayMove() bool {
+	r := &s.report
+	return s.spoke() && !r.Done && !r.Failed && r.State != Held && r.State != HeldBack && r.Op != Backward
+}
+
+// weigh brings the counts of the lane up to date.
+func (s *seat) weigh() {
+	count := func(n *int, was *bool, is bool) {
+		if *was != is {
+			*was = is
+			if is {
+				*n++
+			} else {
+				*n--
+			}
+		}
+	}
+	count(&s.lane.silent, &s.silent, !s.spoke())
+	count(&s.lane.able, &s.able, s.mayMove())
+}
+
+// laneKey names the lane of a tenant. One without a template changes alone.
+func laneKey(t *plans.Tenant) (key, template, release string) {
+	if t.Template == "" {
+		target := t.Target()
+		return t.Policy + "/tenant " + t.Name, "", digest(16, target.Active, target.Core, target.Idle, target.Aside, target.Live)
+	}
+	return t.Policy + "/" + t.Template, t.Template, t.Release
+}
+
+// Restore takes in a rollout from the journal, before the first plan.
+func (r *Rollouts) Restore(head Rollout, members []RolloutMember) {
+	key := head.Policy + "/" + head.Template
+	if head.Template == "" && len(members) > 0 {
+		key = head.Policy + "/tenant " + members[0].Tenant
+	}
+	l := r.lane(key, head.Policy, head.Template)
+	a := restoreRun(head, members)
+	r.number = max(r.number, head.Number)
+	r.ordinals[head.Base] = max(r.ordinals[head.Base], head.Ordinal)
+	if !head.Phase.Closed() {
+		l.run = a
+		return
+	}
+	l.closed = append(l.closed, a)
+	slices.SortFunc(l.closed, func(x, y *active) int { return x.Number - y.Number })
+	for _, m := range a.members {
+		if m.Owed != "" {
+			l.owed[m.Tenant] = m
+		}
+	}
+}
+
+func (r *Rollouts) lane(key, policy, template string) *lane {
+	l := r.lanes[key]
+	if l == nil {
+		l = &lane{all: r, key: key, policy: policy, template: template, owed: map[string]*RolloutMember{},
+			news: map[string]bool{}, stale: map[string]bool{}}
+		r.lanes[key] = l
+	}
+	return l
+}
+
+// Plan takes in what is wanted.
+func (r *Rollouts) Plan(p RolloutPlan) {
+	r.commit = p.Commit
+	before := r.seats
+	r.seats = make(map[string]*seat, len(p.Tenants))
+	for _, l := range plans.Sorted(r.lanes) {
+		l.order, l.silent, l.able, l.whole = nil, 0, 0, true
+	}
+	for _, t := range p.Tenants {
+		key, template, release := laneKey(t.Want)
+		l := r.lane(key, t.Want.Policy, template)
+		l.release, l.rules, l.whole = release, p.Policies[t.Want.Policy], true
+		s := &seat{lane: l, want: t.Want, target: t.Target}
+		if old := before[t.Want.Name]; old != nil {
+			s.report, s.permit = old.report, old.permit
+		}
+		r.seats[t.Want.Name] = s
+		l.order = append(l.order, s)
+		l.news[t.Want.Name] = true
+		s.weigh()
+	}
+	for key, l := range plans.Sorted(r.lanes) {
+		if l.run != nil {
+			for _, m := range l.run.members {
+				l.news[m.Tenant] = true // also those that left
+			}
+		}
+		if len(l.order) == 0 && l.run == nil && len(l.closed) == 0 {
+			delete(r.lanes, key)
+			delete(r.wakes, key)
+			continue
+		}
+		r.dirty[key] = true
+	}
+}
+
+// Hear takes in what a tenant's machine says of itself.
+func (r *Rollouts) Hear(report Report) {
+	s := r.seats[report.Tenant]
+	if s == nil {
+		return
+	}
+	s.report = report
+	s.weigh()
+	s.lane.news[report.Tenant] = true
+	r.dirty[s.lane.key] = true
+}
+
+// Answered says that the answers may be others than before.
+func (r *Rollouts) Answered() {
+	for key, l := range plans.Sorted(r.lanes) {
+		if l.run != nil {
+			r.dirty[key] = true
+		}
+	}
+}
+
+// Due says that Decide has something to do.
+func (r *Rollouts) Due(now time.Time) bool {
+	if len(r.dirty) > 0 {
+		return true
+	}
+	next := r.Next()
+	return !next.IsZero() && !next.After(now)
+}
+
+// Next is when something is due though nothing is heard; zero: nothing is.
+func (r *Rollouts) Next() time.Time {
+	var next time.Time
+	for _, at := range plans.Sorted(r.wakes) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+// Moves says that a rollout goes on by itself, if nothing goes wrong.
+func (r *Rollouts) Moves() bool { return len(r.dirty) > 0 || len(r.wakes) > 0 }
+
+// renumber counts the attempts at a change that are still known.
+func (r *Rollouts) renumber(base string) {
+	delete(r.ordinals, base)
+	for _, l := range plans.Sorted(r.lanes) {
+		for _, a := range append(slices.Clone(l.closed), l.run) {
+			if a != nil && a.Base == base {
+				r.ordinals[base] = max(r.ordinals[base], a.Ordinal)
+			}
+		}
+	}
+}
+
+// Decide brings every rollout as far as it may go now. Answers are the decisions
+// in force, by question id.
+func (r *Rollouts) Decide(now time.Time, answers map[string]string) RolloutDelta {
+	for key, at := range plans.Sorted(r.wakes) {
+		if !at.After(now) {
+			r.dirty[key] = true
+		}
+	}
+	r.delta = RolloutDelta{}
+	for key := range plans.Sorted(r.dirty) {
+		l := r.lanes[key]
+		if l == nil {
+			continue
+		}
+		delete(r.wakes, key)
+		d := decision{lane: l, now: now, answers: answers}
+		d.decide()
+		if !d.wake.IsZero() {
+			r.wakes[key] = d.wake
+		}
+	}
+	clear(r.dirty)
+	slices.SortFunc(r.delta.Permits, func(a, b TenantPermit) int { return strings.Compare(a.Tenant, b.Tenant) })
+	r.delta.Wake = r.Next()
+	return r.delta
+}
+
+// List returns all rollouts that are remembered, newest first.
+func (r *Rollouts) List() []Rollout {
+	var out []Rollout
+	for _, l := range plans.Sorted(r.lanes) {
+		for _, a := range l.closed {
+			out = append(out, a.copy())
+		}
+		if l.run != nil {
+			out = append(out, l.run.copy())
+		}
+	}
+	slices.SortFunc(out, func(a, b Rollout) int { return b.Number - a.Number })
+	return out
+}
+
+// Members returns the members of a rollout in its order; nil for an unknown id.
+func (r *Rollouts) Members(id string) []RolloutMember {
+	for _, l := range plans.Sorted(r.lanes) {
+		for _, a := range append(slices.Clone(l.closed), l.run) {
+			if a != nil && a.ID == id {
+				out := make([]RolloutMember, len(a.members))
+				for i, m := range a.members {
+					out[i] = *m
+				}
+				return out
+			}
+		}
+	}
+	return nil
+}
