@@ -81,10 +81,10 @@ func (b *books) checkHold(a reconcile.Action) {
 // checkUnroute: routes go only with the tenant, its routes, or a first version
 // that never proved itself.
 func (b *books) checkUnroute(in reconcile.Input, route observed.Route, a reconcile.Action) {
-	// A switch that came late may find its attempt undone already, a sidecar
-	// may be what did not prove itself, and a person may say so.
-	side := in.Facts.Instance(route.Entry.Slot, "side")
-	proved := !b.word && b.w.opt.Late == 0 && (side == nil || b.proved(side))
+	// A switch that came late may find its attempt undone already, what runs
+	// beside the core may not have proved itself, and a person may say so.
+	side, db := in.Facts.Instance(route.Entry.Slot, "side"), in.Facts.Instance(plans.Shared, "db")
+	proved := !b.word && b.w.opt.Late == 0 && (side == nil || b.proved(side)) && (db == nil || b.proved(db))
 	if proved && in.Want != nil && !in.Want.Removed && len(in.Want.Routes) > 0 && b.serves(in, route.Entry.Slot) && route.Entry.Slot == b.routed {
 		b.fail("S2", "the routes of a healthy tenant were taken away")
 	}
