@@ -45,7 +45,7 @@ func secrets(t *testing.T, runtime string) {
 	// A version that tells its secret to everybody who reads its output.
 	w.fleet.service, w.fleet.env, w.fleet.within = envFrom("2"), []string{"FAIL: tell"}, "5s"
 	w.template("a version that talks")
-	out = append(out, w.pass(3, "[redacted]"), w.verb(0, []string{"[redacted]"}, "explain", "ant"), w.verb(0, nil, "explain", "ant", "-o", "json"))
+	out = append(out, w.pass(3, "the token is [redacted]"), w.verb(0, []string{"the token is [redacted]"}, "explain", "ant"), w.verb(0, nil, "explain", "ant", "-o", "json"))
 	w.answers("ant", "1.0")
 	w.knows("ant", old)
 
