@@ -41,7 +41,7 @@ func (m *machine) bake() bool {
 		case h == healthy:
 		case h == unseen, h == unproved && i != nil && i.Phase == observed.Running && p.svc.Health != nil && i.Health.At.IsZero():
 			// Not known is neither: it stops the clock and resets nothing.
-			a.Spent = max(0, a.Spent-m.passed)
+			m.unspend()
 			m.poll(pollHealth)
 			return false
 		case h == failing:

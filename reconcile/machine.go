@@ -75,6 +75,14 @@ func (m *machine) tick(passed time.Duration) {
 	a.Spent += passed
 }
 
+// unspend takes the time since the last step off the phase's clock: it passed
+// unseen.
+func (m *machine) unspend() {
+	a := m.rec.Attempt
+	a.Spent = max(0, a.Spent-m.passed)
+	m.passed = 0
+}
+
 // finish closes the step: the pause of a problem is kept, the report is
 // completed and the memory of what was said is brought up to date.
 func (m *machine) finish() (Decision, Record) {

@@ -85,7 +85,8 @@ func (m *machine) lost(p part) bool {
 	if p.svc.Health != nil && i.Phase == observed.Running {
 		if i.Health.Err != nil || i.Health.At.IsZero() {
 			// The prober is blind, or has not asked yet since a restart of ours:
-			// unknown is not a failure.
+			// unknown is not a failure, and stops the clock.
+			m.unspend()
 			m.poll(pollHealth)
 			return false
 		}
