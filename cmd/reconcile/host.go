@@ -50,8 +50,10 @@ func openHost(ctx context.Context, set settings, plan *plans.Plan, o hostOptions
 	}
 	h := &host{store: store}
 	h.config.Dir, h.config.Log, h.config.Progress = set.State, o.Log, o.Progress
-	if _, err := startProxy(ctx, set); err != nil {
-		return nil, errors.Join(err, h.Close())
+	if set.ownsProxy() {
+		if _, err := startProxy(ctx, set); err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
 	}
 	if err := h.assemble(set, plan, store.Controller()); err != nil {
 		return nil, errors.Join(err, h.Close())

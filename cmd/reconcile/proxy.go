@@ -23,6 +23,10 @@ func (s settings) adminSocket() string {
 	return cmp.Or(s.Drivers.Caddy.Admin, s.at("caddy", "admin.sock"))
 }
 
+// ownsProxy says that the proxy is ours to start and to keep. Where the
+// configuration names its admin socket, a service manager runs it.
+func (s settings) ownsProxy() bool { return s.Drivers.Caddy.Admin == "" }
+
 // openRouter reaches the proxy. A look where no proxy was ever started finds an
 // empty table, which is what a first pass would find.
 func openRouter(set settings, owner drivers.Owner) (drivers.Router, error) {
