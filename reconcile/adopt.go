@@ -8,12 +8,12 @@ import (
 // adopt rebuilds the memory of what serves from what is seen, where the journal
 // knows nothing and the host does: an emptied or lost journal.
 func (m *machine) adopt() {
-	if m.rec.Current != nil || m.rec.Attempt != nil || m.rec.Removal != nil || m.rec.Attempts > 0 {
-		return // what an undone attempt left is nothing that serves
+	if m.rec.Current != nil || m.rec.Attempt != nil || m.rec.Removal != nil {
+		return
 	}
 	slot := m.routed()
-	if slot == plans.NoSlot {
-		slot = m.onlySlot()
+	if slot == plans.NoSlot && m.rec.Attempts == 0 {
+		slot = m.onlySlot() // what an undone attempt of ours left is nothing that serves
 	}
 	if slot != plans.Blue && slot != plans.Green {
 		return

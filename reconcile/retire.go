@@ -59,6 +59,9 @@ func (m *machine) clearSlot() bool {
 	if a.Reused || a.Cleared || a.Kind == KindAside || a.Kind == KindLive {
 		return true
 	}
+	if m.rec.Current == nil && !m.unroute(Preflight, "the routes lead to nothing that is known") {
+		return false
+	}
 	switch {
 	case m.rec.Kept != nil && m.rec.Kept.Slot == a.New.Slot:
 		if !m.retire(Retire) {
