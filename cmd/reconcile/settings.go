@@ -43,6 +43,14 @@ func text(field func(s *settings) *string) func(*settings, string) error {
 // known are all settings that can be given outside the file, in the order of
 // their help.
 var known = []setting{
+	// First, because it also says how a mistake in the others is told.
+	{"output", "RECONCILE_OUTPUT", "text or json", func(s *settings, v string) error {
+		if v != "text" && v != "json" {
+			return fmt.Errorf("%q is neither text nor json", v)
+		}
+		s.Output = v
+		return nil
+	}},
 	{"repo", "RECONCILE_REPO", "plan repository: a path, https://… or ssh://…", text(func(s *settings) *string { return &s.Repo.URL })},
 	{"branch", "RECONCILE_BRANCH", "branch to follow (default main)", text(func(s *settings) *string { return &s.Repo.Branch })},
 	{"path", "RECONCILE_PATH", "folder of the plans inside the repository", text(func(s *settings) *string { return &s.Repo.Path })},
@@ -58,13 +66,6 @@ var known = []setting{
 		if err != nil || s.Parallel < 1 {
 			return fmt.Errorf("%q is not a number of at least 1", v)
 		}
-		return nil
-	}},
-	{"output", "RECONCILE_OUTPUT", "text or json", func(s *settings, v string) error {
-		if v != "text" && v != "json" {
-			return fmt.Errorf("%q is neither text nor json", v)
-		}
-		s.Output = v
 		return nil
 	}},
 }
