@@ -36,6 +36,9 @@ func (m *machine) forward() {
 		if next == Bake && m.overtaken() {
 			m.turn(superseded, m.overtakenBy(), nil) // the plan wants what served before
 		}
+		if len(m.actions) == 0 && m.holds() {
+			return // the row that was proved is a safe state
+		}
 	}
 }
 
