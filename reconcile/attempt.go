@@ -94,6 +94,8 @@ type Attempt struct {
 	JobFrom map[string]time.Duration `json:"jobFrom,omitempty"`
 	// Cut counts the requests ended by us.
 	Cut int `json:"cut,omitempty"`
+	// Bake is what the plan last said of it.
+	Bake plans.Duration `json:"bake,omitempty"`
 	// Sick is since when the new slot has not been healthy in its bake.
 	Sick time.Duration `json:"sick,omitempty"`
 }

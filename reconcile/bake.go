@@ -99,10 +99,14 @@ func (m *machine) bake() bool {
 }
 
 func (m *machine) bakeTime() time.Duration {
-	if m.want == nil || m.rec.Attempt.Op == Backward && m.rec.Current.Baked {
+	a := m.rec.Attempt
+	if a.Op == Backward && m.rec.Current.Baked {
 		return 0
 	}
-	return m.want.Bake.Std()
+	if m.want != nil {
+		a.Bake = m.want.Bake // read at each use; the last word where the plan names it no more
+	}
+	return a.Bake.Std()
 }
 
 // oldServes says that the old version could take over at once.

@@ -51,6 +51,7 @@ func (m *machine) next() *Attempt {
 // newCore begins the attempt that makes the plan's core the one that serves.
 func (m *machine) newCore() *Attempt {
 	a := m.newAttempt(KindCore, m.coreOp(), m.target)
+	a.Bake = m.want.Bake
 	slot := m.target.Active
 	if slot == plans.NoSlot {
 		slot = plans.Blue
