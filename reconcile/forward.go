@@ -45,12 +45,13 @@ func (m *machine) forward() {
 // row works on the phase at hand.
 func (m *machine) row() bool {
 	a := m.rec.Attempt
-	if a.Hold != nil && !a.Switched && !m.now.Before(a.Hold.undoAt()) {
+	through := a.Switched || a.Ordered && m.routed() == a.New.Slot
+	if a.Hold != nil && !through && !m.now.Before(a.Hold.undoAt()) {
 		m.fail("the new version was not ready in time: requests may wait "+a.Hold.Limit.String()+
 			", less what undoing it needs", nil)
 		return false
 	}
-	if a.Hold != nil && !a.Switched {
+	if a.Hold != nil && !through {
 		m.wakeAt(a.Hold.undoAt())
 	}
 	switch a.Phase {
