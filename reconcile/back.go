@@ -216,10 +216,13 @@ func (m *machine) makeWay() bool {
 		return true
 	}
 	if m.routed() == a.New.Slot {
-		if a.Hold == nil {
-			a.Hold = &HoldWindow{ID: m.in.Name + "/" + a.ID + "/back", At: m.now, Limit: m.holdLimit()}
+		if a.Hold == nil || !m.held() && !m.now.Before(a.Hold.end()) {
+			// What the data plane released by itself serves again, and is not
+			// stopped under its requests: they wait anew.
+			a.Hold = &HoldWindow{ID: m.in.Name + "/" + a.ID + "/back-" + digest(4, m.now.UTC().Format(time.RFC3339Nano)),
+				At: m.now, Limit: m.holdLimit()}
 		}
-		if !m.held() && m.now.Before(a.Hold.end()) {
+		if !m.held() {
 			if !m.ordered(m.seen.Route.Entry) {
 				m.route(Switch, "hold", m.seen.Route.Entry, a.Hold, "let requests wait while the old version comes back")
 			}
