@@ -151,15 +151,6 @@ func (r *resolver) read(d *Document) reader {
 	return (&subject{r: r, layers: []layer{{doc: d, raw: d.Spec}}}).reader()
 }
 
-func (r *resolver) policy(d *Document) BatchPolicy {
-	read := r.read(d)
-	return BatchPolicy{
-		Name:                   d.Name,
-		HealthWithin:           read.duration(root.at("healthWithin"), d.Spec["healthWithin"], 0),
-		MaxConsecutiveFailures: read.integer(root.at("maxConsecutiveFailures"), d.Spec["maxConsecutiveFailures"]),
-	}
-}
-
 func (r *resolver) decision(d *Document) Decision {
 	read := r.read(d)
 	out := Decision{

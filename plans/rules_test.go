@@ -40,6 +40,8 @@ func TestRules(t *testing.T) {
 		"kind":                  {[]string{"kind: Tenat\nmetadata: {name: a}\n"}, "/kind", `no kind "Tenat"`, "Fleet, Template"},
 		"no services":           {[]string{tenantWith("bake: 5s")}, "/spec/services", "has no services", "template"},
 		"unknown template":      {[]string{"kind: Template\nmetadata: {name: platform}\nspec: {}\n", tenantWith("template: platfrom")}, "/spec/template", `no template "platfrom"`, "did you mean platform?"},
+		"two batch sizes":       {[]string{"---\nkind: BatchPolicy\nmetadata: {name: slow}\nspec: {batchPct: 20, batchSize: 3}\n"}, "/spec/batchSize", "both say how large a batch is", "keep one"},
+		"batch above all":       {[]string{"---\nkind: BatchPolicy\nmetadata: {name: slow}\nspec: {batchPct: 101}\n"}, "/spec/batchPct", "batchPct is 101", "from 1 to 100"},
 		"unknown policy":        {[]string{service("") + "  batchPolicy: x\n"}, "/spec/batchPolicy", `no BatchPolicy "x"`, "there is none"},
 		"tag":                   {[]string{tenantWith("services: {app: {image: 'app:1.0'}}")}, "/spec/services/app/image", "names no digest", "reconcile pin"},
 		"short digest":          {[]string{tenantWith("services: {app: {image: 'app@sha256:12'}}")}, "/spec/services/app/image", "not an image by digest", ""},

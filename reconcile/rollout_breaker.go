@@ -68,6 +68,11 @@ func (d *decision) lastLog(failed []string) string {
 // tripped asks what to do once nothing is in motion, and does what is answered.
 func (d *decision) tripped() bool {
 	a := d.run
+	if rules := &a.Rules; a.streaks.longest() < rules.Failures() &&
+		(rules.MaxFailureRatio == 0 || a.failed == 0 || float64(a.failed) < rules.MaxFailureRatio*float64(a.tried)) {
+		d.decided(RetryFailed, "a person's word on the tenants that failed")
+		return true
+	}
 	if a.unfinished > 0 {
 		return d.judgeUnwell()
 	}
@@ -84,6 +89,7 @@ func (d *decision) tripped() bool {
 	if _, ok := q.Answers[answer]; !ok {
 		return false
 	}
+	d.all.delta.Taken = append(d.all.delta.Taken, q.ID)
 	d.decided(answer, "the answer to "+q.ID)
 	return true
 }

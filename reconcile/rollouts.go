@@ -21,6 +21,7 @@ import (
 // and a closed rollout concern all tenants of the change.
 type Rollouts struct {
 	node   string
+	known  bool // there is a plan
 	commit string
 	lanes  map[string]*lane
 	seats  map[string]*seat
@@ -52,6 +53,8 @@ type RolloutDelta struct {
 	Members  []ChangedMember
 	Dropped  []DroppedRollout
 	Events   []Event
+	// Taken are the questions whose answer was carried out.
+	Taken []string
 	// Wake is when to decide again though nothing was heard; zero: on news.
 	Wake time.Time
 }
@@ -183,7 +186,7 @@ func (r *Rollouts) lane(key, policy, template string) *lane {
 
 // Plan takes in what is wanted.
 func (r *Rollouts) Plan(p RolloutPlan) {
-	r.commit = p.Commit
+	r.known, r.commit = true, p.Commit
 	before := r.seats
 	r.seats = make(map[string]*seat, len(p.Tenants))
 	for _, l := range plans.Sorted(r.lanes) {
@@ -240,6 +243,9 @@ func (r *Rollouts) Answered() {
 
 // Due says that Decide has something to do.
 func (r *Rollouts) Due(now time.Time) bool {
+	if !r.known {
+		return false
+	}
 	if len(r.dirty) > 0 {
 		return true
 	}
@@ -259,7 +265,7 @@ func (r *Rollouts) Next() time.Time {
 }
 
 // Moves says that a rollout goes on by itself, if nothing goes wrong.
-func (r *Rollouts) Moves() bool { return len(r.dirty) > 0 || len(r.wakes) > 0 }
+func (r *Rollouts) Moves() bool { return r.known && (len(r.dirty) > 0 || len(r.wakes) > 0) }
 
 // renumber counts the attempts at a change that are still known.
 func (r *Rollouts) renumber(base string) {
@@ -300,6 +306,30 @@ func (r *Rollouts) Decide(now time.Time, answers map[string]string) RolloutDelta
 	return r.delta
 }
 
+// Skip takes time out of the bakes that nobody looked at: it proves no health
+// and uses up nobody's patience.
+func (r *Rollouts) Skip(unseen time.Duration) {
+	later := func(t time.Time) time.Time {
+		if t.IsZero() {
+			return t
+		}
+		return t.Add(unseen)
+	}
+	for key, l := range plans.Sorted(r.lanes) {
+		a := l.run
+		if a == nil {
+			continue
+		}
+		r.dirty[key] = true
+		if !a.Well.IsZero() {
+			a.Well, a.dirty = later(a.Well), true
+		}
+		for name := range plans.Sorted(a.unwell) {
+			a.change(a.byName[name], func(m *RolloutMember) { m.Unwell = later(m.Unwell) })
+		}
+	}
+}
+
 // List returns all rollouts that are remembered, newest first.
 func (r *Rollouts) List() []Rollout {
 	var out []Rollout
@@ -313,6 +343,26 @@ func (r *Rollouts) List() []Rollout {
 	}
 	slices.SortFunc(out, func(a, b Rollout) int { return b.Number - a.Number })
 	return out
+}
+
+// Open returns the rollouts that are not closed, oldest first.
+func (r *Rollouts) Open() []Rollout {
+	var out []Rollout
+	for _, l := range plans.Sorted(r.lanes) {
+		if l.run != nil {
+			out = append(out, l.run.copy())
+		}
+	}
+	slices.SortFunc(out, func(a, b Rollout) int { return a.Number - b.Number })
+	return out
+}
+
+// Question is what the rollout asks, nil while it asks nothing.
+func (r *Rollout) Question() *Question {
+	if r.Trip == nil {
+		return nil
+	}
+	return r.Trip.Question
 }
 
 // Members returns the members of a rollout in its order; nil for an unknown id.

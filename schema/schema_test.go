@@ -117,10 +117,7 @@ var (
 		"Tenant/services/*/files/*/digest":  "computed from the content",
 		"Tenant/services/*/files/*/content": "read from the commit",
 		"BatchPolicy/name":                  "from metadata",
-		"BatchPolicy/canary":                "not read yet", "BatchPolicy/batchPct": "not read yet", "BatchPolicy/batchSize": "not read yet",
-		"BatchPolicy/rings": "not read yet", "BatchPolicy/parallelism": "not read yet", "BatchPolicy/stagger": "not read yet",
-		"BatchPolicy/bake": "not read yet", "BatchPolicy/maxFailureRatio": "not read yet", "BatchPolicy/onTrip": "not read yet",
-		"Decision/name": "from metadata",
+		"Decision/name":                     "from metadata",
 	}
 )
 

@@ -78,6 +78,11 @@ func (e *Engine) notices() []string {
 			asked[q.ID] = q
 		}
 	}
+	for _, r := range e.rollout.runs.Open() {
+		if q := r.Question(); q != nil {
+			asked[q.ID] = q
+		}
+	}
 	var list []string
 	for _, d := range e.plan.Decisions {
 		q := asked[d.Question]

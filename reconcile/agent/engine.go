@@ -130,6 +130,7 @@ func newEngine(c Config, p *probes, places *places) *Engine {
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
 	}
 	e.specs = newSpecs(c.Store)
+	e.rollout.runs = reconcile.NewRollouts(c.Owner.Node)
 	e.ports = newPorts(c.Owner.Fleet, c.Ports, c.Host)
 	e.env = reconcile.Env{
 		Fleet: c.Owner.Fleet, Node: c.Owner.Node, Runtime: c.DefaultRuntime,
@@ -227,7 +228,7 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 		}
 	}
 	e.unhear()
-	e.rollout.plan(order)
+	e.rollout.plan(p, order)
 	e.adopted(now)
 	slices.Sort(unwanted)
 	return unwanted
@@ -514,6 +515,7 @@ func (e *Engine) Due(now time.Time) {
 // Skip takes out of every tenant's clocks time that passed unseen: it proves no
 // health and uses up no deadline.
 func (e *Engine) Skip(unseen time.Duration) {
+	e.rollout.runs.Skip(unseen)
 	for _, m := range e.members {
 		if !m.rec.Clock.IsZero() {
 			m.rec.Clock = m.rec.Clock.Add(unseen)
@@ -521,12 +523,13 @@ func (e *Engine) Skip(unseen time.Duration) {
 	}
 }
 
-// Next returns when a tenant is due by itself; zero: none is.
+// Next returns when a tenant or a rollout is due by itself; zero: none is.
 func (e *Engine) Next() time.Time {
-	if len(e.wakes) == 0 {
-		return time.Time{}
+	next := e.rollout.runs.Next()
+	if len(e.wakes) > 0 && (next.IsZero() || e.wakes[0].wake.Before(next)) {
+		return e.wakes[0].wake
 	}
-	return e.wakes[0].wake
+	return next
 }
 
 // Idle says that nothing waits for a look or a step and nothing is under way.
@@ -535,7 +538,7 @@ func (e *Engine) Idle() bool {
 }
 
 // Settled says that nothing is left for a pass to wait for.
-func (e *Engine) Settled() bool { return e.Idle() && len(e.open) == 0 }
+func (e *Engine) Settled() bool { return e.Idle() && len(e.open) == 0 && !e.rollout.runs.Moves() }
 
 // wakeHeap orders members by their wake.
 type wakeHeap []*member

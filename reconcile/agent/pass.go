@@ -103,7 +103,7 @@ func (a *Agent) settledOrWhen() (done bool, when time.Time) {
 	// What cannot be pruned now, because a runtime cannot be seen, is left to a
 	// later pass.
 	_, _, prunes := a.engine.Prunes()
-	if a.looking || a.pruning || prunes || !now.Before(a.fullDue) || !a.engine.Idle() {
+	if a.looking || a.pruning || prunes || !now.Before(a.fullDue) || !a.engine.Idle() || a.engine.rollout.runs.Moves() {
 		return false, time.Time{}
 	}
 	done = true

@@ -1,15 +1,24 @@
 package agent
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
 
-// rollout is the agent's side of permits: it keeps the members of each change
-// together and asks reconcile.Permits about a change only when one of its
-// members came to stand elsewhere.
+// rollout is the agent's side of permits. Tenants with a batch policy move as
+// reconcile.Rollouts says; the others by reconcile.Permits, which is asked about
+// a change only when one of its members came to stand elsewhere.
 type rollout struct {
-	order   []*member // the plan's
+	runs    *reconcile.Rollouts
+	batched map[string]*member // who follow runs
+
+	order   []*member // the others, in the plan's order
 	changes map[string][]*member
 	dirty   map[string]bool
 	regroup bool
@@ -38,12 +47,33 @@ func (m *member) stand() stand {
 	return s
 }
 
-// plan takes in the members of a new plan, in its order, and those it does not
-// name any more.
-func (r *rollout) plan(order []*member) { r.order, r.regroup = order, true }
+// plan takes in a plan and its members in its order; of those it does not name
+// any more nothing is asked.
+func (r *rollout) plan(p *plans.Plan, order []*member) {
+	spec := reconcile.RolloutPlan{Commit: p.Commit, Policies: p.Policies}
+	r.order, r.regroup, r.batched = nil, true, map[string]*member{}
+	for _, m := range order {
+		if _, ok := p.Policies[m.want.Policy]; !ok || m.want.Removed {
+			r.order = append(r.order, m)
+			continue
+		}
+		r.batched[m.name] = m
+		spec.Tenants = append(spec.Tenants, reconcile.RolloutTenant{Want: m.want, Target: m.target})
+	}
+	r.runs.Plan(spec)
+	for _, m := range order {
+		if r.batched[m.name] != nil && m.report.State != "" {
+			r.runs.Hear(m.report)
+		}
+	}
+}
 
 // heard takes in that a member's report changed.
 func (r *rollout) heard(m *member) {
+	if r.batched[m.name] != nil {
+		r.runs.Hear(m.report)
+		return
+	}
 	now := m.stand()
 	if now == m.stood {
 		return
@@ -58,10 +88,13 @@ func (r *rollout) heard(m *member) {
 	r.dirty[now.change] = true
 }
 
-func (r *rollout) pending() bool { return r.regroup || len(r.dirty) > 0 }
+func (r *rollout) pending(now time.Time) bool {
+	return r.regroup || len(r.dirty) > 0 || r.runs.Due(now)
+}
 
-// decide calls set with the members whose permit changed.
-func (r *rollout) decide(set func(*member, reconcile.Permit)) {
+// decide calls set with the members whose permit changed, adds to the transaction
+// what is to be remembered, and returns the questions whose answer was taken.
+func (r *rollout) decide(now time.Time, answers map[string]string, tx *journal.Tx, set func(*member, reconcile.Permit)) (taken []string, err error) {
 	if r.regroup {
 		r.group()
 	}
@@ -78,6 +111,74 @@ func (r *rollout) decide(set func(*member, reconcile.Permit)) {
 		}
 	}
 	clear(r.dirty)
+	if !r.runs.Due(now) {
+		return nil, nil
+	}
+	d := r.runs.Decide(now, answers)
+	for _, p := range d.Permits {
+		if m := r.batched[p.Tenant]; m != nil {
+			set(m, p.Permit)
+		}
+	}
+	return d.Taken, remember(d, tx)
+}
+
+// remember writes down what changed of the rollouts: each under its id, each of
+// its members under the id and its name.
+func remember(d reconcile.RolloutDelta, tx *journal.Tx) error {
+	for i := range d.Rollouts {
+		if err := tx.Put(journal.Rollouts, d.Rollouts[i].ID, &d.Rollouts[i]); err != nil {
+			return err
+		}
+	}
+	for i := range d.Members {
+		m := &d.Members[i]
+		if err := tx.Put(journal.Rollouts, m.Rollout+"/"+m.Tenant, &m.RolloutMember); err != nil {
+			return err
+		}
+	}
+	for _, r := range d.Dropped {
+		tx.Delete(journal.Rollouts, r.ID)
+		for _, tenant := range r.Tenants {
+			tx.Delete(journal.Rollouts, r.ID+"/"+tenant)
+		}
+	}
+	tx.Events = append(tx.Events, d.Events...)
+	return nil
+}
+
+// load reads what is remembered of the rollouts. The time since last, the clock
+// of the last turn, was seen by nobody: it proves no bake.
+func (r *rollout) load(store journal.Store, last, now time.Time) error {
+	var heads []reconcile.Rollout
+	members := map[string][]reconcile.RolloutMember{}
+	err := store.Each(journal.Rollouts, func(key string, v []byte) error {
+		id, tenant, isMember := strings.Cut(key, "/")
+		if !isMember {
+			var head reconcile.Rollout
+			if err := json.Unmarshal(v, &head); err != nil {
+				return fmt.Errorf("rollout %s: %w", id, err)
+			}
+			heads = append(heads, head)
+			return nil
+		}
+		var m reconcile.RolloutMember
+		if err := json.Unmarshal(v, &m); err != nil {
+			return fmt.Errorf("member %s of rollout %s: %w", tenant, id, err)
+		}
+		members[id] = append(members[id], m)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, head := range heads {
+		r.runs.Restore(head, members[head.ID])
+	}
+	if !last.IsZero() && now.After(last) {
+		r.runs.Skip(now.Sub(last))
+	}
+	return nil
 }
 
 // group sorts the members into their changes; all are asked about again.

@@ -28,6 +28,8 @@ type Status struct {
 	Looked  time.Time    `json:"looked,omitzero"` // last full look
 	// Controller is another controller's id found beside the route table.
 	Controller string `json:"otherController,omitempty"`
+	// Rollouts are those that are not closed.
+	Rollouts []reconcile.Rollout `json:"rollouts,omitempty"`
 	// Notices are decisions of the plan that are of no effect here.
 	Notices []string `json:"notices,omitempty"`
 }
@@ -75,7 +77,7 @@ func (a *Agent) Status(tenant ...string) Status {
 	defer a.mu.Unlock()
 	e := a.engine
 	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.now(), Accepted: a.planAt,
-		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Notices: e.notices(), Tenants: []TenantStatus{}}
+		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Rollouts: e.rollout.runs.Open(), Notices: e.notices(), Tenants: []TenantStatus{}}
 	if a.plan != nil {
 		s.Commit = a.plan.Commit
 	}
@@ -145,6 +147,11 @@ func (a *Agent) census() census {
 		c.states[cmp.Or(m.report.State, reconcile.Unknown)]++
 		if q := m.report.Question; q != nil {
 			asked[q.ID] = true // several tenants may wait for the same answer
+		}
+	}
+	for _, r := range a.engine.rollout.runs.Open() {
+		if q := r.Question(); q != nil {
+			asked[q.ID] = true
 		}
 	}
 	c.questions = len(asked)

@@ -33,7 +33,7 @@ const stepRounds = 4
 func (e *Engine) Turn(now time.Time) (turn, error) {
 	var t turn
 	e.Due(now)
-	if len(e.ready) == 0 && !e.urgent && !e.rollout.pending() {
+	if len(e.ready) == 0 && !e.urgent && !e.rollout.pending(now) {
 		return t, nil // ended actions are written down with the step they lead to
 	}
 	t.Tx, e.pending, e.urgent = e.pending, journal.Tx{}, false
@@ -45,11 +45,19 @@ func (e *Engine) Turn(now time.Time) (turn, error) {
 			}
 			t.stepped = append(t.stepped, m)
 		}
-		e.rollout.decide(func(m *member, p reconcile.Permit) {
+		taken, err := e.rollout.decide(now, e.answers, &t.Tx, func(m *member, p reconcile.Permit) {
 			m.permit = p
 			e.again(m)
 			e.weigh(m)
 		})
+		if err != nil {
+			return t, err
+		}
+		for _, question := range taken {
+			if err := e.hear(question, "", now, &t.Tx); err != nil {
+				return t, err
+			}
+		}
 		if len(e.ready) == 0 {
 			break
 		}
@@ -388,6 +396,13 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 	}
 	if err := e.ports.load(store); err != nil {
 		return 0, fmt.Errorf("read ports: %w", err)
+	}
+	last, err := journalledClock(store)
+	if err != nil {
+		return 0, err
+	}
+	if err := e.rollout.load(store, last, now); err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
 	}
 	if err := e.loadHeard(store); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)

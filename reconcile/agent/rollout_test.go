@@ -1,0 +1,203 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/gitops-fleet/reconcile/drivers/mem"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/journal"
+)
+
+// batched is n tenants of one image that follow a policy with a canary and
+// batches of a fifth.
+func batched(commit string, n int, img string) *plans.Plan {
+	p := fleet(commit, n, img)
+	p.Policies["standard"] = plans.BatchPolicy{Name: "standard", BatchPct: 20, MaxConsecutiveFailures: 2,
+		Canary: &plans.Canary{Count: 1, Bake: 60 * plans.Second}}
+	for i := range p.Tenants {
+		p.Tenants[i].Release = "r1:" + img
+	}
+	return p
+}
+
+// rolled is what was told of rollouts, without starts and checks.
+func (w *world) rolled() []string {
+	w.t.Helper()
+	logged, err := w.store.Events(journal.Query{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var out []string
+	for _, e := range logged {
+		kind, ok := strings.CutPrefix(e.Kind, "rollout.")
+		if !ok || kind == "tenant_started" || kind == "tenant_health_check" {
+			continue
+		}
+		what := kind
+		for _, f := range []string{"batch", "size", "answer", "outcome", "upgraded", "failed", "rolledBack", "skipped"} {
+			if v := e.Fields[f]; v != "" && v != "0" {
+				what += " " + f + "=" + v
+			}
+		}
+		out = append(out, what)
+	}
+	return out
+}
+
+// answers commits the answer to the question of the rollout that is stopped.
+func (w *world) answers(commit, answer string) {
+	w.t.Helper()
+	open := w.agent.Status().Rollouts
+	if len(open) != 1 || open[0].Question() == nil {
+		w.t.Fatalf("no rollout asks: %+v\n%s", open, w.text())
+	}
+	w.decide(commit, plans.Decision{Name: commit, Question: open[0].Question().ID, Answer: answer})
+	w.pass()
+}
+
+// broken is a fleet of ten that was upgraded well once, then met a version that
+// is broken from the third tenant on.
+func broken(t *testing.T) *world {
+	w := newWorld(t, batched("c1", 10, "app1"))
+	w.pass()
+	w.want(reconcile.Converged)
+	w.host.SetImage(image("bad"), mem.Image{Sick: true, Log: "panic: no database"})
+	w.plan = batched("c2", 10, "bad")
+	w.agent.SetPlan(w.plan)
+	w.pass()
+	return w
+}
+
+func TestRolloutMovesInBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, batched("c1", 10, "app1"))
+		w.pass()
+		w.want(reconcile.Converged)
+		before := len(w.rolled())
+		w.plan = batched("c2", 10, "app2")
+		w.agent.SetPlan(w.plan)
+		w.pass()
+		w.want(reconcile.Converged)
+		want := []string{"planned", "batch_started batch=canary size=1", "batch_completed batch=canary upgraded=1"}
+		for i, n := range []int{2, 2, 2, 2, 1} {
+			want = append(want, fmt.Sprintf("batch_started batch=%d size=%d", i+1, n), fmt.Sprintf("batch_completed batch=%d upgraded=%d", i+1, n))
+		}
+		want = append(want, "completed outcome=completed upgraded=10")
+		if got := w.rolled()[before:]; !slices.Equal(got, want) {
+			t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if open := w.agent.Status().Rollouts; len(open) != 0 {
+			t.Errorf("open: %+v", open)
+		}
+		// The next process has nothing to add.
+		writes := fmt.Sprint(w.host.Writes())
+		w.store = w.store.Reopen()
+		w.start()
+		w.pass()
+		if after := fmt.Sprint(w.host.Writes()); after != writes {
+			t.Errorf("a new process writes: %s, then %s", writes, after)
+		}
+	})
+}
+
+func TestRolloutTripsAfterTwoFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := broken(t)
+		got := w.rolled()
+		tail := []string{"batch_completed batch=canary failed=1", "batch_started batch=1 size=2", "tenant_failed batch=1"}
+		if !contains(got, tail) || !strings.HasPrefix(got[len(got)-2], "circuit_breaker_tripped batch=1 failed=t00,t01") || got[len(got)-1] != "question" {
+			t.Fatalf("told\n%s", strings.Join(got, "\n"))
+		}
+		for _, s := range w.agent.Status().Tenants {
+			if s.ActiveSlot != plans.Blue && s.ActiveSlot != plans.Green || !s.Services[0].Healthy {
+				t.Errorf("%s does not serve: %+v", s.Name, s)
+			}
+			if s.Name > "t01" && s.State != reconcile.Waiting {
+				t.Errorf("%s is %s: %s", s.Name, s.State, s.Why)
+			}
+		}
+		if r := w.agent.Status().Rollouts; len(r) != 1 || r[0].Phase != reconcile.RolloutTripped || r[0].Summary.Failed != 2 {
+			t.Errorf("rollouts %+v", r)
+		}
+		// A new process asks the very same, and starts nothing.
+		q, writes := w.agent.Status().Rollouts[0].Question().ID, fmt.Sprint(w.host.Writes())
+		w.store = w.store.Reopen()
+		w.start()
+		w.pass()
+		if r := w.agent.Status().Rollouts; len(r) != 1 || r[0].Question().ID != q || fmt.Sprint(w.host.Writes()) != writes {
+			t.Errorf("after a restart %+v", r)
+		}
+		w.answers("c3", reconcile.AbortRollout)
+		got = w.rolled()
+		if got[len(got)-1] != "completed outcome=aborted failed=2 skipped=8" {
+			t.Errorf("told\n%s", strings.Join(got, "\n"))
+		}
+		for _, s := range w.agent.Status().Tenants {
+			if s.State != reconcile.HeldBack || s.Name > "t01" && s.Reason != reconcile.Aborted {
+				t.Errorf("%s is %s %s: %s", s.Name, s.State, s.Reason, s.Why)
+			}
+		}
+		w.notices()
+	})
+}
+
+func contains(all, part []string) bool {
+	for i := range all {
+		if len(all)-i >= len(part) && slices.Equal(all[i:i+len(part)], part) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRolloutGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, batched("c1", 10, "app1"))
+		w.pass()
+		// The new version is good for the first three and fails on t03 and t04.
+		w.plan = batched("c2", 10, "app2")
+		for i := range w.plan.Tenants {
+			if i == 3 || i == 4 {
+				s := w.plan.Tenants[i].Core.Services["app"]
+				s.Image = image("bad")
+				w.plan.Tenants[i].Core.Services = map[string]plans.Service{"app": s}
+			}
+		}
+		w.host.SetImage(image("bad"), mem.Image{Sick: true})
+		w.agent.SetPlan(w.plan)
+		w.pass()
+		w.answers("c3", reconcile.RollbackMoved)
+		got := w.rolled()
+		if got[len(got)-1] != "rolled_back outcome=rolledBack failed=2 rolledBack=3 skipped=5" {
+			t.Errorf("told\n%s\n%s", strings.Join(got, "\n"), w.text())
+		}
+		for _, s := range w.agent.Status().Tenants {
+			if s.ActiveSlot != plans.Blue || s.State != reconcile.HeldBack || !s.Services[0].Healthy {
+				t.Errorf("%s is %s %s in %s: %s", s.Name, s.State, s.Reason, s.ActiveSlot, s.Why)
+			}
+		}
+	})
+}
+
+func TestRolloutGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, answer := range []string{reconcile.ContinueAnyway, reconcile.RetryFailed} {
+			w := broken(t)
+			w.host.SetImage(image("bad"), mem.Image{})
+			w.answers("c3", answer)
+			got := w.rolled()
+			want := "completed outcome=completed upgraded=10"
+			if answer == reconcile.ContinueAnyway {
+				want = "completed outcome=completed upgraded=8 failed=2"
+			}
+			if got[len(got)-1] != want {
+				t.Errorf("%s: told\n%s\n%s", answer, strings.Join(got, "\n"), w.text())
+			}
+		}
+	})
+}
