@@ -70,6 +70,7 @@ func (m *machine) tick(passed time.Duration) {
 	}
 	a := m.rec.Attempt
 	if a == nil || blind || m.outage() != nil || !m.rec.Holding.IsZero() {
+		m.passed = 0 // nor does it count for what an attempt watches
 		return
 	}
 	a.Spent += passed
