@@ -84,7 +84,9 @@ func (b *books) checkUnroute(in reconcile.Input, route observed.Route, a reconci
 	// A switch that came late may find its attempt undone already, what runs
 	// beside the core may not have proved itself, and a person may say so.
 	side, db := in.Facts.Instance(route.Entry.Slot, "side"), in.Facts.Instance(plans.Shared, "db")
-	proved := !b.word && b.w.opt.Late == 0 && (side == nil || b.proved(side)) && (db == nil || b.proved(db))
+	beside := !b.w.shape.Sidecar || side != nil && b.proved(side)
+	beside = beside && (!b.w.shape.Shared || db != nil && b.proved(db))
+	proved := !b.word && b.w.opt.Late == 0 && beside
 	if proved && in.Want != nil && !in.Want.Removed && len(in.Want.Routes) > 0 && b.serves(in, route.Entry.Slot) && route.Entry.Slot == b.routed {
 		b.fail("S2", "the routes of a healthy tenant were taken away")
 	}
