@@ -33,6 +33,7 @@ type books struct {
 	want     plans.Target          // of the last step
 	wasBlind bool                  // the runtime, at the last step
 	wasFail  bool                  // the last report said failed
+	told     plans.Target          // it was about
 
 	jobs    map[string]string // service, slot and attempt → engine id of the one run
 	byHand  map[plans.Key]bool
@@ -196,7 +197,7 @@ func (b *books) note(d reconcile.Decision) {
 		}
 		b.failed[r.Target] = true
 	}
-	b.wasFail = r.Failed
+	b.wasFail, b.told = r.Failed, r.Target
 	if r.Generation == "" {
 		clear(b.acked) // a first version was undone; what it wrote is kept aside
 	}

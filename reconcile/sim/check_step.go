@@ -106,7 +106,7 @@ func (b *books) checkBlind(in reconcile.Input, d reconcile.Decision) {
 			b.fail("unknown", "%s ordered by a look that saw no instances", a.ID)
 		}
 	}
-	if d.Report.Failed && !b.wasFail && again && in.Facts.Route.Entry.Hold == nil && len(in.Results) == 0 && in.Local == "" && len(in.Answers) == 0 {
+	if d.Report.Failed && !b.wasFail && again && d.Report.Target == b.told && in.Facts.Route.Entry.Hold == nil && len(in.Results) == 0 && in.Local == "" && len(in.Answers) == 0 {
 		b.fail("unknown", "a target failed while nobody could see: %s", d.Report.Why)
 	}
 }
