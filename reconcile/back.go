@@ -219,8 +219,7 @@ func (m *machine) makeWay() bool {
 		if a.Hold == nil || !m.held() && !m.now.Before(a.Hold.end()) {
 			// What the data plane released by itself serves again, and is not
 			// stopped under its requests: they wait anew.
-			a.Hold = &HoldWindow{ID: m.in.Name + "/" + a.ID + "/back-" + digest(4, m.now.UTC().Format(time.RFC3339Nano)),
-				At: m.now, Limit: m.holdLimit()}
+			a.Hold = m.newHold()
 		}
 		if !m.held() {
 			if !m.ordered(m.seen.Route.Entry) {

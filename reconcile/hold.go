@@ -26,6 +26,9 @@ func (m *machine) holds() bool {
 		m.rec.Holding = m.now
 		m.event(TenantHeld, m.in.Name+" is held: "+word.Hold.Reason, "reason", word.Hold.Reason)
 	}
+	if a := m.rec.Attempt; a != nil {
+		a.Hold = nil // it was ordered and is not in force: another one, in time
+	}
 	next := "until the hold is taken out of the plan"
 	if !word.Hold.Until.IsZero() {
 		next = "until " + stamp(word.Hold.Until)
@@ -69,7 +72,7 @@ func (m *machine) safe() bool {
 	if a == nil {
 		return true
 	}
-	if a.Hold != nil || m.seen.Route.Held {
+	if m.seen.Route.Held || a.Hold != nil && (a.Stopped || a.Ordered || a.Back) {
 		return false
 	}
 	if a.Back && a.Restored {

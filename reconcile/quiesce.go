@@ -77,6 +77,13 @@ func (h *HoldWindow) undoAt() time.Time { return h.At.Add(h.Limit.Std() - reserv
 // end is when the data plane releases by itself.
 func (h *HoldWindow) end() time.Time { return h.At.Add(h.Limit.Std()) }
 
+// newHold is a hold from now on. Its id is the attempt's and its time's, so that
+// it is never confirmed by an earlier one.
+func (m *machine) newHold() *HoldWindow {
+	a := m.rec.Attempt
+	return &HoldWindow{ID: m.in.Name + "/" + a.ID + "/" + digest(4, m.now.UTC().Format(time.RFC3339Nano)), At: m.now, Limit: m.holdLimit()}
+}
+
 // pressed says that requests wait or writers are stopped: no pause is kept.
 func (m *machine) pressed() bool {
 	a := m.rec.Attempt
@@ -111,7 +118,7 @@ func (m *machine) holdOn() bool {
 			m.wakeAt(m.rec.Trouble.Next)
 			return false
 		}
-		a.Hold = &HoldWindow{ID: m.in.Name + "/" + a.ID, At: m.now, Limit: m.holdLimit()}
+		a.Hold = m.newHold()
 	}
 	if m.seen.Route.Expired && m.seen.Route.Entry.Hold != nil && m.seen.Route.Entry.Hold.ID == a.Hold.ID {
 		m.fail("the hold of requests ran out before the new version was ready", nil)
