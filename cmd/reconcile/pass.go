@@ -88,7 +88,7 @@ func (p *program) passDone(view *passView, set settings, res passResult, behind 
 	switch {
 	case behind != nil && observed.ClassOf(behind) != observed.Environment:
 		return status(exitError)
-	case len(res.Blocked) > 0:
+	case len(res.Blocked) > 0 || ask(res.Rollouts):
 		return status(exitBlocked)
 	case len(res.Waiting) > 0:
 		return status(exitError)

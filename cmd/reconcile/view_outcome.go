@@ -41,8 +41,9 @@ func writeOutcome(w io.Writer, o agent.Outcome) {
 			fmt.Fprintf(w, "later    %s: %s\n", d.Tenant, d.What)
 		}
 	}
+	writeOpenRollouts(w, o.Rollouts)
 	switch {
-	case len(o.Blocked) > 0 || len(o.Waiting) > 0:
+	case len(o.Rollouts) > 0 || len(o.Blocked) > 0 || len(o.Waiting) > 0:
 		fmt.Fprintf(w, "not done: %d blocked, %d waiting (%s in %s)\n", len(o.Blocked), len(o.Waiting), counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
 	case o.Actions == 0:
 		fmt.Fprintln(w, "No changes. Every tenant is where the plan wants it.")

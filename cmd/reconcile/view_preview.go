@@ -49,6 +49,7 @@ func writePreview(w io.Writer, v previewResult, columns int) {
 		fmt.Fprintln(w, "No changes. What runs is what the plan says.")
 		return
 	}
+	writePlannedRollouts(w, v.Rollouts, columns)
 	for _, c := range v.Changes {
 		word := changeOf(c.Op)
 		fmt.Fprintf(w, "%s %s  %s\n", word.glyph, c.Tenant, word.text)

@@ -25,6 +25,7 @@ func writeStatus(w io.Writer, s statusResult, columns int) {
 	if s.Controller != "" {
 		fmt.Fprintf(w, "another controller (%s) claims this host's routes\n", s.Controller)
 	}
+	writeOpenRollouts(w, s.Rollouts)
 	if len(s.Tenants) == 0 {
 		fmt.Fprintln(w, "no tenants")
 		return

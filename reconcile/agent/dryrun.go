@@ -44,10 +44,12 @@ type rehearsal struct {
 	probes     *probes
 	now        time.Time
 	begin      time.Time
+	past       map[string]bool // rollouts that were closed before
 	commit     string
 	controller string // found beside the real route table
 	unseen     []*observed.Problem
 	blind      map[string]*observed.Problem // runtimes that could not be seen
+	here       map[string]bool              // tenants that were here before
 	before     map[string]reconcile.Report
 	first      map[string]reconcile.Report // the first report that named a change
 	order      []string
@@ -82,7 +84,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	if err != nil {
 		return nil, err
 	}
-	w := &rehearsal{now: a.now(), commit: plan.Commit, before: map[string]reconcile.Report{},
+	w := &rehearsal{here: map[string]bool{}, now: a.now(), commit: plan.Commit, before: map[string]reconcile.Report{},
 		first: map[string]reconcile.Report{}, actions: map[string][]reconcile.Action{}}
 	w.begin = w.now
 	w.unseen, w.blind = seen.problems(), seen.runtimeErr
@@ -115,7 +117,14 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 		return nil, err
 	}
 	w.engine.fresh = a.engine.fresh // the key says so until it is written down
+	for name, m := range w.engine.members {
+		w.here[name] = m.stored
+	}
 	w.controller = seen.controller
+	w.past = map[string]bool{}
+	for _, r := range w.engine.rollout.runs.List() {
+		w.past[r.ID] = r.Phase.Closed()
+	}
 	w.engine.SetPlan(plan, w.now)
 	for name, m := range a.engine.members {
 		w.before[name] = m.report
@@ -177,6 +186,9 @@ func (w *rehearsal) run(ctx context.Context) error {
 
 // settled says that nothing is left to wait for: what cannot be seen is not.
 func (w *rehearsal) settled() bool {
+	if w.engine.rollout.runs.Moves() {
+		return false
+	}
 	for m := range w.engine.open {
 		if m.report.State != reconcile.Unknown || w.blind[w.engine.inCharge(m)] == nil {
 			return false
@@ -235,7 +247,7 @@ func (w *rehearsal) place(s *sight) {
 // what would be done to them cannot be told.
 func (w *rehearsal) blindfold() {
 	for _, m := range w.engine.members {
-		if err := w.blind[w.engine.inCharge(m)]; err != nil && m.stored {
+		if err := w.blind[w.engine.inCharge(m)]; err != nil && w.here[m.name] {
 			m.facts.Runtime.Err = err
 		}
 	}

@@ -22,6 +22,8 @@ type Outcome struct {
 	Blocked []reconcile.Report `json:"blocked,omitempty"`
 	// Waiting are tenants not where the plan wants them for another reason.
 	Waiting []reconcile.Report `json:"waiting,omitempty"`
+	// Rollouts are those that are not closed.
+	Rollouts []reconcile.Rollout `json:"rollouts,omitempty"`
 	// Due is what happens later by itself, soonest first.
 	Due []Due `json:"due,omitempty"`
 }
@@ -142,6 +144,7 @@ func (a *Agent) outcome() Outcome {
 	if a.plan != nil {
 		out.Commit = a.plan.Commit
 	}
+	out.Rollouts = e.rollout.runs.Open()
 	for m := range e.blocked {
 		out.Blocked = append(out.Blocked, m.report)
 	}

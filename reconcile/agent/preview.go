@@ -19,6 +19,8 @@ type Preview struct {
 	Changes []Change       `json:"changes"`
 	Summary map[string]int `json:"summary"` // tenants by op, and "unchanged", "blocked", "actions"
 
+	// Rollouts are those that would be formed or go on, in order.
+	Rollouts []PlannedRollout `json:"rollouts,omitempty"`
 	// Ports are the host ports of what would be started.
 	Ports []PortChoice `json:"ports,omitempty"`
 	// Blocked are the tenants that would wait for a person at the end.
@@ -94,6 +96,7 @@ func (w *rehearsal) preview(ctx context.Context) Preview {
 			}
 		}
 	}
+	p.Rollouts = w.rollouts()
 	for m := range w.engine.blocked {
 		p.Blocked = append(p.Blocked, m.report)
 	}

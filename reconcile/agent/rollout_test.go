@@ -201,3 +201,46 @@ func TestRolloutGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// TestDryRunPrintsTheRollout: its id, its batches and their order are known
+// before it exists, and who is passed over.
+func TestDryRunPrintsTheRollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, batched("c1", 10, "app1"))
+		w.pass()
+		w.plan = batched("c2", 10, "app2")
+		w.plan.Tenants[4].Hold = &plans.HoldWord{Reason: "month end"}
+		p, err := w.agent.DryRun(t.Context(), w.plan)
+		if err != nil || len(p.Rollouts) != 1 {
+			t.Fatalf("%v: rollouts %+v", err, p.Rollouts)
+		}
+		r := p.Rollouts[0]
+		var batches []string
+		for _, b := range r.Batches {
+			batches = append(batches, b.Name+": "+strings.Join(b.Tenants, " "))
+		}
+		want := []string{"canary: t00", "batch 1: t01 t02", "batch 2: t03 t05", "batch 3: t06 t07", "batch 4: t08 t09"}
+		if !slices.Equal(batches, want) || len(r.Passed) != 1 || r.Passed[0].Tenant != "t04" || r.Passed[0].Class != reconcile.ClassHeld {
+			t.Errorf("batches %q, passed over %+v", batches, r.Passed)
+		}
+		if r.Breaker != "2 failures in a row, stops it and asks" || r.Members != 10 || r.Question != nil || r.Goes {
+			t.Errorf("rollout %+v", r)
+		}
+		began := w.agent.Status().Now
+		before := len(w.told(reconcile.RolloutPlanned))
+		w.agent.SetPlan(w.plan)
+		w.pass()
+		planned := w.told(reconcile.RolloutPlanned)[before:]
+		if len(planned) != 1 || planned[0]["rollout"] != r.ID {
+			t.Errorf("planned %v, the dry-run said %s", planned, r.ID)
+		}
+		took := w.agent.Status().Now.Sub(began)
+		if r.Takes > took || took-r.Takes > took/5 {
+			t.Errorf("it took %s, the dry-run said %s", took, r.Takes)
+		}
+		again, err := w.agent.DryRun(t.Context(), w.plan)
+		if err != nil || len(again.Rollouts) != 0 {
+			t.Errorf("%v: afterwards %+v", err, again.Rollouts)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// PlannedRollout is one rollout as it would go if every action succeeded.
+type PlannedRollout struct {
+	ID       string `json:"id"`
+	Policy   string `json:"policy"`
+	Template string `json:"template,omitempty"`
+	From     string `json:"from"`
+	To       string `json:"to"`
+	// Goes says that it is under way already.
+	Goes    bool `json:"goes,omitempty"`
+	Members int  `json:"members"`
+	// Batches are in order; a member that is passed over is in none.
+	Batches []PlannedBatch `json:"batches"`
+	// Passed are the members that would not be moved, and why.
+	Passed []PassedOver `json:"passed,omitempty"`
+	// Breaker says what would stop it, and what then.
+	Breaker string `json:"breaker"`
+	// Ends is the phase it would come to: completed, superseded by the plan
+	// that is tried, or waiting for the answer to Question.
+	Ends reconcile.RolloutPhase `json:"ends"`
+	// Takes is how long it would take by probes, bakes, drains and pauses.
+	Takes time.Duration `json:"takes"`
+	// Question is what it would wait for, nil if it would come to its end.
+	Question *reconcile.Question `json:"question,omitempty"`
+}
+
+// PlannedBatch is one batch in its order.
+type PlannedBatch struct {
+	Name    string   `json:"name"` // canary, batch 1, …
+	Tenants []string `json:"tenants"`
+}
+
+// PassedOver is a member that would not be moved.
+type PassedOver struct {
+	Tenant string          `json:"tenant"`
+	Class  reconcile.Class `json:"class"`
+	Why    string          `json:"why"`
+}
+
+// rollouts are those the rehearsal played, oldest first.
+func (w *rehearsal) rollouts() []PlannedRollout {
+	var out []PlannedRollout
+	runs := w.engine.rollout.runs
+	list := runs.List()
+	slices.Reverse(list)
+	for _, r := range list {
+		if w.past[r.ID] {
+			continue
+		}
+		out = append(out, w.rollout(r, runs.Members(r.ID)))
+	}
+	return out
+}
+
+func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMember) PlannedRollout {
+	p := PlannedRollout{ID: r.ID, Policy: r.Policy, Template: r.Template, From: r.From, To: r.To, Members: r.Size,
+		Goes: r.Planned.Before(w.begin), Batches: []PlannedBatch{}, Ends: r.Phase, Breaker: breakerText(r), Question: r.Question()}
+	begin, end := r.Planned, r.Ended
+	if begin.Before(w.begin) {
+		begin = w.begin
+	}
+	if end.IsZero() {
+		end = w.now
+	}
+	p.Takes = end.Sub(begin)
+	for _, m := range members {
+		if m.Batch == 0 || m.Class != reconcile.ClassUpgraded && m.Class != reconcile.ClassMoving && m.Class != reconcile.ClassPending {
+			p.Passed = append(p.Passed, PassedOver{m.Tenant, m.Class, m.Why})
+			continue
+		}
+		name := reconcile.BatchName(m.Batch)
+		if n := len(p.Batches); n == 0 || p.Batches[n-1].Name != name {
+			p.Batches = append(p.Batches, PlannedBatch{Name: name})
+		}
+		b := &p.Batches[len(p.Batches)-1]
+		b.Tenants = append(b.Tenants, m.Tenant)
+	}
+	return p
+}
+
+// breakerText says what stops a rollout.
+func breakerText(r reconcile.Rollout) string {
+	var parts []string
+	n := r.Rules.Failures()
+	if n == 1 {
+		parts = append(parts, "the first failure")
+	} else {
+		parts = append(parts, fmt.Sprintf("%d failures in a row", n))
+	}
+	if ratio := r.Rules.MaxFailureRatio; ratio > 0 {
+		parts = append(parts, fmt.Sprintf("%g %% failed after a whole batch", 100*ratio))
+	}
+	then := "stops it and asks"
+	if r.Rules.OnTrip != "" {
+		then = "stops it, and what was moved goes back"
+	}
+	return strings.Join(parts, ", or ") + ", " + then
+}
