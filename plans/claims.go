@@ -17,7 +17,6 @@ type claims struct {
 
 type claim struct {
 	tenant, node string
-	at           Pos
 }
 
 type portClaim struct {

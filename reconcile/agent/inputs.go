@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -148,26 +147,6 @@ func (n *inputs) resolve(tenant, spec string, files []plans.HostFile) ([]plans.H
 		out[i].File = kept
 	}
 	return out, nil
-}
-
-// changed says whether the host file differs from the copy that spec was
-// started with. Without a copy, nothing is known and nothing is said.
-func (n *inputs) changed(tenant, spec string, f plans.HostFile) (bool, error) {
-	if n.dir == "" {
-		return false, nil
-	}
-	kept, err := n.readKept(n.path(tenant, spec, f))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	now, err := n.read(f.File)
-	if err != nil {
-		return false, err
-	}
-	return !bytes.Equal(kept, now), nil
 }
 
 // retire removes the copies of a tenant's specs that are not in keep.
