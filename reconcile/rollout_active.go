@@ -23,6 +23,7 @@ type active struct {
 	unwell     map[string]bool // reached their target and are not well
 	failed     int             // failures the breaker counts
 	tried      int             // finished ones
+	asked      bool            // the question is as the members are
 	dirty      bool            // the header changed
 	changed    map[int]bool    // members that changed
 }
@@ -52,6 +53,16 @@ func restoreRun(head Rollout, members []RolloutMember) *active {
 	}
 	slices.SortFunc(list, func(a, b *RolloutMember) int { return a.Place - b.Place })
 	return newActive(head, list)
+}
+
+// emptied returns m without its keys. Clearing a map costs what it ever held,
+// so that one that was large is left behind.
+func emptied[K comparable](m map[K]bool) map[K]bool {
+	if len(m) > 64 {
+		return map[K]bool{}
+	}
+	clear(m)
+	return m
 }
 
 // waits says that the member is in a batch and not started.
@@ -103,6 +114,7 @@ func (a *active) change(m *RolloutMember, how func(*RolloutMember)) {
 	how(m)
 	a.count(m, 1)
 	if *m != before {
+		a.asked = false
 		a.changed[m.Place] = true
 		if before.Class != m.Class {
 			a.dirty = true // the summary

@@ -80,10 +80,13 @@ func (d *decision) tripped() bool {
 		d.decided(RollbackMoved, "the policy says onTrip: rollback")
 		return true
 	}
-	q := d.question()
-	if a.Trip.Question == nil || a.Trip.Question.ID != q.ID {
-		a.Trip.Question, a.dirty = q, true
-		d.event(RolloutQuestion, "", q.Text, "question", q.ID, "answers", words(q.Answers))
+	q := a.Trip.Question
+	if !a.asked || q == nil {
+		a.asked = true
+		if now := d.question(); q == nil || q.ID != now.ID {
+			a.Trip.Question, a.dirty, q = now, true, now
+			d.event(RolloutQuestion, "", q.Text, "question", q.ID, "answers", words(q.Answers))
+		}
 	}
 	answer := d.answers[q.ID]
 	if _, ok := q.Answers[answer]; !ok {

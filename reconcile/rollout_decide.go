@@ -19,7 +19,7 @@ func (d *decision) decide() {
 	for name := range plans.Sorted(d.news) {
 		d.heard(name)
 	}
-	clear(d.news)
+	d.news = emptied(d.news)
 	for d.step() {
 	}
 	d.permits()
@@ -38,7 +38,7 @@ func (d *decision) flush(a *active) {
 		out.Members = append(out.Members, ChangedMember{a.ID, *a.members[place]})
 	}
 	a.dirty = false
-	clear(a.changed)
+	a.changed = emptied(a.changed)
 }
 
 // step does the next thing there is to do; its order is its meaning.

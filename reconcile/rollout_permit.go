@@ -16,7 +16,7 @@ func (d *decision) permits() {
 		}
 	}
 	d.whole = false
-	clear(d.stale)
+	d.stale = emptied(d.stale)
 }
 
 func (d *decision) permit(s *seat) {

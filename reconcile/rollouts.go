@@ -143,9 +143,8 @@ func (s *seat) weigh() {
 }
 
 // laneKey names the lane of a tenant. One without a template changes alone.
-func laneKey(t *plans.Tenant) (key, template, release string) {
+func laneKey(t *plans.Tenant, target plans.Target) (key, template, release string) {
 	if t.Template == "" {
-		target := t.Target()
 		return t.Policy + "/tenant " + t.Name, "", digest(16, target.Active, target.Core, target.Idle, target.Aside, target.Live)
 	}
 	return t.Policy + "/" + t.Template, t.Template, t.Release
@@ -193,7 +192,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 		l.order, l.silent, l.able, l.whole = nil, 0, 0, true
 	}
 	for _, t := range p.Tenants {
-		key, template, release := laneKey(t.Want)
+		key, template, release := laneKey(t.Want, t.Target)
 		l := r.lane(key, t.Want.Policy, template)
 		l.release, l.rules, l.whole = release, p.Policies[t.Want.Policy], true
 		s := &seat{lane: l, want: t.Want, target: t.Target}
@@ -300,7 +299,7 @@ func (r *Rollouts) Decide(now time.Time, answers map[string]string) RolloutDelta
 			r.wakes[key] = d.wake
 		}
 	}
-	clear(r.dirty)
+	r.dirty = emptied(r.dirty)
 	slices.SortFunc(r.delta.Permits, func(a, b TenantPermit) int { return strings.Compare(a.Tenant, b.Tenant) })
 	r.delta.Wake = r.Next()
 	return r.delta

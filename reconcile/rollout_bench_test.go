@@ -1,0 +1,82 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// BenchmarkRolloutEvent plays a whole rollout of so many tenants, one report and
+// one decision after the other, and tells what one of them costs.
+func BenchmarkRolloutEvent(b *testing.B) {
+	for _, n := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			events := 0
+			for b.Loop() {
+				b.StopTimer()
+				r, first := standing(n)
+				b.StartTimer()
+				events += carryOut(b, r, first, n)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(events), "ns/event")
+			b.ReportMetric(float64(events)/float64(b.N), "events")
+		})
+	}
+}
+
+// standing is a fleet that runs r1 while the plan wants r2: the first decision
+// has been made.
+func standing(n int) (*reconcile.Rollouts, []reconcile.TenantPermit) {
+	r := reconcile.NewRollouts("n1")
+	p := reconcile.RolloutPlan{Commit: "c", Policies: map[string]plans.BatchPolicy{
+		"standard": {Name: "standard", BatchPct: 20, MaxConsecutiveFailures: 8, Canary: &plans.Canary{Count: 2}}}}
+	for i := range n {
+		p.Tenants = append(p.Tenants, reconcile.RolloutTenant{Target: plans.Target{Core: "g1:r2"},
+			Want: &plans.Tenant{Name: fmt.Sprintf("t%05d", i), Template: "platform", Policy: "standard", Release: "r2"}})
+	}
+	r.Plan(p)
+	for i := range n {
+		r.Hear(says(fmt.Sprintf("t%05d", i), "r1", false))
+	}
+	return r, r.Decide(start, nil).Permits
+}
+
+func says(tenant, release string, moves bool) reconcile.Report {
+	rep := reconcile.Report{Tenant: tenant, State: reconcile.Waiting, Target: plans.Target{Core: "g1:r2"}, Release: release,
+		Reached: plans.Target{Core: "g1:" + release}, Generation: "g1:" + release, Op: reconcile.Replace, InMotion: moves, Done: release == "r2"}
+	switch {
+	case moves:
+		rep.State = reconcile.Progressing
+	case rep.Done:
+		rep.State = reconcile.Converged
+	}
+	return rep
+}
+
+// carryOut moves whoever is let go, and returns how many reports that took.
+func carryOut(b *testing.B, r *reconcile.Rollouts, permits []reconcile.TenantPermit, n int) (events int) {
+	moved := map[string]bool{}
+	now := start
+	for len(permits) > 0 {
+		p := permits[0]
+		permits = permits[1:]
+		if !p.Permit.Go || moved[p.Tenant] {
+			continue
+		}
+		moved[p.Tenant] = true
+		for _, rep := range []reconcile.Report{says(p.Tenant, "r1", true), says(p.Tenant, "r2", false)} {
+			now = now.Add(time.Millisecond)
+			r.Hear(rep)
+			permits = append(permits, r.Decide(now, nil).Permits...)
+			events++
+		}
+	}
+	if l := r.List(); len(l) != 1 || l[0].Phase != reconcile.RolloutCompleted || l[0].Summary.Upgraded != n {
+		b.Fatalf("it ends as %+v", l)
+	}
+	return events
+}
