@@ -20,6 +20,8 @@ func (f fleet) template() string {
 	return `apiVersion: reconcile/v1
 kind: Fleet
 metadata: {name: ` + f.name + `}
+# A story ends with all its tenants removed in one commit.
+spec: {pruneBudget: 20}
 ---
 apiVersion: reconcile/v1
 kind: Template
