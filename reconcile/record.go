@@ -62,6 +62,9 @@ type Record struct {
 	Starts map[string]Starts `json:"starts,omitempty"`
 	// Drift names what was found moved and is not repaired yet.
 	Drift []string `json:"drift,omitempty"`
+	// Strays is since when requests are waited for that are open on something
+	// that belongs to no version.
+	Strays time.Time `json:"strays,omitzero"`
 	// Removal is set while the tenant is being removed.
 	Removal *Removal `json:"removal,omitempty"`
 

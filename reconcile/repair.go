@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"time"
+
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -253,17 +255,42 @@ func (m *machine) emptyAgain(cur *Version, name string) bool {
 	return false
 }
 
-// leftovers removes what is ours and belongs to nothing on record.
+// leftovers removes what is ours and belongs to nothing on record, once no
+// request is open on it or the time the plan gives those is over.
 func (m *machine) leftovers() bool {
+	open, stray := false, false
 	for i := range m.seen.Instances {
 		in := &m.seen.Instances[i]
 		if m.belongs(in) {
 			continue
 		}
+		stray = true
 		m.moved("extra", startKey(in.Key), startKey(in.Key)+" belongs to no version on record")
+		if in.Phase != observed.Exited && m.seen.Route.Slots[in.Slot].InFlight > 0 {
+			open = true
+			m.drainStray(in.Slot)
+			continue
+		}
 		m.removeAlone(Repair, in.Key, "it belongs to no version on record")
 	}
-	return len(m.actions) == 0
+	if !stray {
+		m.rec.Strays = time.Time{}
+	}
+	return len(m.actions) == 0 && !open
+}
+
+// drainStray waits for the requests of a slot that nothing is on record for.
+func (m *machine) drainStray(slot plans.Slot) {
+	if m.rec.Strays.IsZero() {
+		m.rec.Strays = m.now
+	}
+	if m.seen.Router.At.Sub(m.rec.Strays) >= m.drainLimit() {
+		m.act(Repair, string(slot), Action{Verb: Cut, Slot: slot, Why: "the longest wait for open requests is over"})
+		return
+	}
+	m.say(Progressing, "", "waits for the open requests of what is left in "+string(slot), "")
+	m.wakeAt(m.rec.Strays.Add(m.drainLimit()))
+	m.poll(pollDrain)
 }
 
 // belongs says that an instance is part of something on record.
