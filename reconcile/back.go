@@ -186,6 +186,9 @@ func (m *machine) restore() bool {
 		m.route(Switch, "back", entry, nil, "requests go to the version that served before")
 	default:
 		m.slowRestore(old, parts)
+		if a.Hold != nil && !late {
+			m.wakeAt(a.Hold.end().Add(-time.Second))
+		}
 		m.poll(pollHeld)
 	}
 	return false
