@@ -17,15 +17,15 @@ func nearest[V any](name string, known map[string]V) string {
 	}
 	best, least := "", len(name)/3+1
 	for word := range Sorted(known) {
-		if d := distance(name, word); d <= least && (best == "" || d < least) {
+		if d := Distance(name, word); d <= least && (best == "" || d < least) {
 			best, least = word, d
 		}
 	}
 	return best
 }
 
-// distance is the number of edits between a and b.
-func distance(a, b string) int {
+// Distance is the number of edits of one byte between a and b (Levenshtein).
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

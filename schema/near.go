@@ -3,6 +3,8 @@ package schema
 import (
 	"slices"
 	"strings"
+
+	"github.com/gitops-fleet/reconcile/plans"
 )
 
 // foreign are names other tools give to fields we call otherwise.
@@ -28,7 +30,7 @@ func nearest(name string, candidates []string) string {
 	plain := plainName(name)
 	best, least := "", 1+min(2, max(1, len(plain)/3))
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if d := distance(plain, plainName(c)); d < least {
+		if d := plans.Distance(plain, plainName(c)); d < least {
 			best, least = c, d
 		}
 	}
@@ -40,25 +42,4 @@ func plainName(s string) string {
 		s = s[:64] // nothing we know is longer
 	}
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(s))
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

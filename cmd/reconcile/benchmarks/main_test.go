@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/gitops-fleet/reconcile/drivers/docker/dockertest"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
 )
 
 // shop is what the benchmarks share; each thing is made when it is first used.
@@ -49,15 +49,8 @@ func run(m *testing.M) (code int, err error) {
 // binaries is the folder with reconcile and reconcile-caddy, built as `make
 // build` does.
 var binaries = sync.OnceValues(func() (string, error) {
-	for _, name := range []string{"reconcile", "reconcile-caddy"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w",
-			"-o", filepath.Join(shop.dir, "bin", name), "github.com/gitops-fleet/reconcile/cmd/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
-		}
-	}
-	return filepath.Join(shop.dir, "bin"), nil
+	bin := filepath.Join(shop.dir, "bin")
+	return bin, stage.Build(context.Background(), bin)
 })
 
 var application = sync.OnceValues(func() (string, error) {

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/gitops-fleet/reconcile/drivers/docker/dockertest"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
 )
 
 var soak = flag.Bool("soak", false, "run the long forms")
@@ -86,19 +86,14 @@ func run(m *testing.M) (code int, err error) {
 // build puts both binaries into a folder of the shop.
 func build(ctx context.Context, folder, tags string) (string, error) {
 	dir := filepath.Join(shop.dir, folder)
-	for _, name := range []string{"reconcile", "reconcile-caddy"} {
-		if tags != "" && name == "reconcile-caddy" {
-			continue
-		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w",
-			"-o", filepath.Join(dir, name), "github.com/gitops-fleet/reconcile/cmd/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
-		}
+	if tags == "" {
+		return dir, stage.Build(ctx, dir)
 	}
-	if tags != "" {
-		return dir, os.Symlink(filepath.Join(shop.bin, "reconcile-caddy"), filepath.Join(dir, "reconcile-caddy"))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return dir, err
 	}
-	return dir, nil
+	if err := os.Symlink(filepath.Join(shop.bin, "reconcile-caddy"), filepath.Join(dir, "reconcile-caddy")); err != nil {
+		return dir, err
+	}
+	return dir, stage.Build(ctx, dir, tags)
 }

@@ -3,18 +3,17 @@ package outcomes
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"flag"
-
 	"github.com/gitops-fleet/reconcile/drivers/docker/dockertest"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
 )
 
 // shop is what all rows share: built binaries, a registry, an engine.
@@ -58,13 +57,8 @@ func run(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	shop.bin = filepath.Join(shop.dir, "bin")
-	for _, name := range []string{"reconcile", "reconcile-caddy"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w",
-			"-o", filepath.Join(shop.bin, name), "github.com/gitops-fleet/reconcile/cmd/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("build %s: %w\n%s", name, err, out)
-		}
+	if err := stage.Build(ctx, shop.bin); err != nil {
+		return 1, err
 	}
 	if shop.serve, err = images.BuildServe(ctx, shop.dir); err != nil {
 		return 1, err
