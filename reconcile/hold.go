@@ -18,7 +18,9 @@ func (m *machine) holds() bool {
 		}
 		return false
 	}
-	if !m.safe() {
+	if !m.safe() && (m.rec.Holding.IsZero() || m.seen.Route.Held) {
+		// Once in force it stays, whatever happens to the tenant, but for
+		// requests that wait by our own order.
 		m.pending = "hold pending: " + word.Hold.Reason
 		return false
 	}
