@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -143,8 +144,11 @@ func (m *machine) enter(p Phase) {
 	if a.Phase == p {
 		return
 	}
+	left := a.Phase
 	a.Phase, a.Since, a.Spent, a.Sick, a.JobFrom = p, m.now, 0, 0, nil
-	m.rec.Trouble = nil
+	if t := m.rec.Trouble; t != nil && (!m.waiting() || strings.HasPrefix(t.Action, m.prefix()+string(left)+"/")) {
+		m.rec.Trouble = nil // that of the row is overcome; another's pause is kept
+	}
 }
 
 // spentAt returns how much of the phase's clock had run when the world was
