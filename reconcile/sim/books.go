@@ -176,7 +176,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			}
 			route.Entry, route.Held = *a.Entry, a.Entry.Hold != nil && route.Held
 		case reconcile.Unroute:
-			b.checkUnroute(in, route, a)
+			b.checkUnroute(in, route, a, d.Report.Reason == reconcile.Failed)
 			route = observed.Route{}
 		case reconcile.Stop, reconcile.Remove:
 			b.checkStop(in, route, a)

@@ -78,16 +78,12 @@ func (b *books) checkHold(a reconcile.Action) {
 	}
 }
 
-// checkUnroute: routes go only with the tenant, its routes, or a first version
-// that never proved itself.
-func (b *books) checkUnroute(in reconcile.Input, route observed.Route, a reconcile.Action) {
-	// A switch that came late may find its attempt undone already, what runs
-	// beside the core may not have proved itself, and a person may say so.
-	side, db := in.Facts.Instance(route.Entry.Slot, "side"), in.Facts.Instance(plans.Shared, "db")
-	beside := !b.w.shape.Sidecar || side != nil && b.proved(side)
-	beside = beside && (!b.w.shape.Shared || db != nil && b.proved(db))
-	proved := !b.word && b.w.opt.Late == 0 && beside
-	if proved && in.Want != nil && !in.Want.Removed && len(in.Want.Routes) > 0 && b.serves(in, route.Entry.Slot) && route.Entry.Slot == b.routed {
+// checkUnroute: routes go only with the tenant, with its routes, by a person's
+// word, or with a first version that failed. A switch that came late may find
+// its attempt undone already.
+func (b *books) checkUnroute(in reconcile.Input, route observed.Route, a reconcile.Action, failed bool) {
+	meant := in.Want == nil || in.Want.Removed || len(in.Want.Routes) == 0 || b.word || failed || b.w.opt.Late > 0
+	if !meant && route.Entry.Slot == b.routed && b.serves(in, route.Entry.Slot) {
 		b.fail("S2", "the routes of a healthy tenant were taken away")
 	}
 	if a.Step != reconcile.Removing {
