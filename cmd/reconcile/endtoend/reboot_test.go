@@ -80,7 +80,9 @@ func TestRebootInBake(t *testing.T) {
 	w.pass(0)
 	f.image = w.image("1.1", nil)
 	w.commit("ant on 1.1", map[string]string{"app.yaml": f.template()})
-	w.killedAt("bake/commit/after")
+	if !w.killedAt("bake/commit/after") {
+		t.Fatal("the bake ended before the host did")
+	}
 	w.answers("ant", "1.1")
 	w.reboot()
 	began := time.Now()
