@@ -57,13 +57,11 @@ func (d *decision) left(m *RolloutMember) {
 		return // passed over when it is its turn
 	}
 	if m.waits() || m.busy() {
-		why := "the plan wants something else of it since; it moves in a rollout of its own"
 		if m.Class == ClassFailed {
-			why = m.Why
 			a.change(m, func(m *RolloutMember) { m.Moves = false })
 			return
 		}
-		a.class(m, ClassSkipped, why, d.now)
+		a.class(m, ClassSkipped, "the plan wants something else of it since; it moves in a rollout of its own", d.now)
 		a.change(m, func(m *RolloutMember) { m.Moves = false })
 		d.unqueue(m)
 	}

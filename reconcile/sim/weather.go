@@ -7,7 +7,6 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/fault"
 	"github.com/gitops-fleet/reconcile/drivers/mem"
 	"github.com/gitops-fleet/reconcile/plans"
-	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
@@ -249,9 +248,4 @@ func (w *world) answer() {
 	w.answers[q.ID] = words[w.rng.IntN(len(words))]
 	w.trace.add(w, "answer", "%s to %s", w.answers[q.ID], q.Text)
 	w.books.answeredQuestion()
-}
-
-// healthyNow says whether an instance is well, whoever can see it.
-func healthyNow(i *observed.Instance) bool {
-	return i != nil && i.Phase == observed.Running && i.Health.Verdict == observed.Healthy
 }
