@@ -14,6 +14,9 @@ func (m *machine) removes() bool {
 	if m.env.Empty || m.env.OtherController != "" {
 		return false
 	}
+	if m.pending != "" && m.rec.Removal == nil && m.rec.Attempt != nil {
+		return false // a person's hold wins: first to its safe state
+	}
 	if m.in.Want != nil {
 		if !m.in.Want.Removed && m.rec.Removal != nil {
 			m.comeBack()
