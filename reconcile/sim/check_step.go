@@ -120,7 +120,8 @@ func (b *books) checkWithheld(in reconcile.Input, d reconcile.Decision) {
 	}
 	for _, a := range d.Actions {
 		begins := a.Verb == reconcile.Start || a.Verb == reconcile.Pull || a.Verb == reconcile.Create || a.Verb == reconcile.Clone
-		if begins && a.Step != reconcile.Repair && a.Generation != "" && a.Generation == t.Core && b.generation(in.Facts) != t.Core {
+		forth := a.Step == reconcile.Preflight || a.Step == reconcile.Prepare || a.Step == reconcile.Launch
+		if begins && forth && a.Generation != "" && a.Generation == t.Core && b.generation(in.Facts) != t.Core {
 			b.fail("S4", "%s begins again what failed", a.ID)
 		}
 	}

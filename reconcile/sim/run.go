@@ -160,7 +160,10 @@ func (w *world) soothe() {
 	word := w.word
 	switch w.rng.IntN(4) {
 	case 0:
-		word.App, word.Job, word.Side, word.DB = w.image("good"), "good-1", "good-1", "good-1"
+		word.Job, word.Side, word.DB = "good-1", "good-1", "good-1"
+		if !w.shape.Named { // a slot that serves is not changed in place
+			word.App = w.image("good")
+		}
 		word.Gone, word.Removed, word.Hold = false, false, false
 		if word.Idle != "" {
 			word.Idle = w.image("good")

@@ -203,6 +203,10 @@ func (w *world) replan() {
 	case w.chance(w.opt.Remove):
 		word.Removed = w.rng.IntN(3) > 0
 		word.Gone = !word.Removed
+	case n > 0 && n < 4 && w.shape.Named:
+		word.Idle = fresh(badApps) // looked at beside the active one, then flipped to
+	case n >= 4 && n < 6 && w.shape.Named && word.Idle != "":
+		word.Active, word.App, word.Idle = word.Active.Other(), word.Idle, word.App
 	case n < 6:
 		word.App = fresh(badApps)
 	case n == 6:
