@@ -8,7 +8,8 @@ import (
 // adopt rebuilds the memory of what serves from what is seen, where the journal
 // knows nothing and the host does: an emptied or lost journal.
 func (m *machine) adopt() {
-	if m.rec.Current != nil || m.rec.Attempt != nil || m.rec.Removal != nil {
+	tombstone := m.in.Want != nil && m.in.Want.Removed
+	if m.rec.Current != nil || m.rec.Attempt != nil || m.rec.Removal != nil || tombstone {
 		return
 	}
 	slot := m.routed()

@@ -206,6 +206,7 @@ func (m *machine) destroyAll() {
 // and data that were given up are taken over again by the next attempt.
 func (m *machine) comeBack() {
 	m.rec.Removal = nil
+	m.rec.Attempts = max(m.rec.Attempts, 1) // the journal is not new: what is left is left over
 	if cur := m.rec.Current; cur != nil {
 		m.rec.Entry = cloneEntry(cur.Entry)
 	}
