@@ -149,7 +149,7 @@ func (m *machine) before() *Version {
 func (m *machine) restore() bool {
 	a, old := m.rec.Attempt, m.before()
 	if a.Kind == KindIdle {
-		return true // nothing of what serves was touched
+		return m.reroutes() // nothing of what serves was touched, by us
 	}
 	if old == nil {
 		return m.unroute(Launch, "the first version did not prove itself: nothing serves")
