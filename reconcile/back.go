@@ -111,8 +111,8 @@ func (m *machine) goBack() {
 		m.liveBack()
 		return
 	}
-	if a.Restored && a.New.Entry.Tenant != "" && m.routed() == a.New.Slot {
-		a.Restored = false // a switch that was given up came late
+	if a.Restored && (a.New.Entry.Tenant != "" || m.rec.Entry.Tenant != "") && m.routed() == a.New.Slot {
+		a.Restored = false // a switch that was given up came late, or somebody's edit
 	}
 	if !a.Restored {
 		if !m.restore() {
@@ -149,7 +149,7 @@ func (m *machine) before() *Version {
 func (m *machine) restore() bool {
 	a, old := m.rec.Attempt, m.before()
 	if a.Kind == KindIdle {
-		return m.reroutes() // nothing of what serves was touched, by us
+		return m.untouched()
 	}
 	if old == nil {
 		return m.unroute(Launch, "the first version did not prove itself: nothing serves")
@@ -240,6 +240,16 @@ func (m *machine) makeWay() bool {
 	}
 	m.poll(pollHeld)
 	return false
+}
+
+// untouched proves what serves beside an idle slot that is undone: nothing of it
+// was touched by us, but a person may have led the requests elsewhere.
+func (m *machine) untouched() bool {
+	a, cur := m.rec.Attempt, m.rec.Current
+	if parts, ok := m.parts(cur); ok {
+		m.careFor(cur, runs(parts, cur.Settled))
+	}
+	return m.reroutes() && len(m.actions) == 0 && (m.rec.Entry.Tenant == "" || m.routed() != a.New.Slot)
 }
 
 // slowRestore asks when the old version does not come back either: a way back
