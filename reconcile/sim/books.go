@@ -123,6 +123,9 @@ func (b *books) forgot() {
 // acting takes in an action that is about to be tried.
 func (b *books) acting(a reconcile.Action) {
 	b.acts[a.Verb]++
+	if a.Step == reconcile.Removing && a.Verb == reconcile.Remove {
+		b.byHand[a.Key] = true // a removal that is taken back: by a person's word
+	}
 	if a.Verb == reconcile.Start {
 		var paths []string
 		for _, bind := range a.Instance.Volumes {
