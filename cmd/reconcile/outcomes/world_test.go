@@ -315,6 +315,18 @@ func (w *world) answers(tenant, version string) {
 	}
 }
 
+// repaired waits until a tenant that was killed answers again.
+func (w *world) repaired(tenant, version string) {
+	w.Helper()
+	w.until("repair of "+tenant, enough, func() string {
+		if _, err := w.Ask(w.ctx, tenant+".example.com", "/"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	w.answers(tenant, version)
+}
+
 // until polls a condition, which says what is still missing, up to a deadline.
 func (w *world) until(what string, within time.Duration, missing func() string) {
 	w.Helper()
