@@ -42,7 +42,6 @@ func cannotMove(t *testing.T, dockerHost string, change func(*fleet), why, next 
 	w.same("ant", before)
 	w.kill("ant")
 	w.pass(3, why)
-	// A pass waits for no tenant that waits for a person, so not for its repair.
 	w.repaired("ant", "1.0")
 	w.comes(outcome{state: "heldBack", reason: "blocked", serves: "1.0", says: []string{why}})
 
