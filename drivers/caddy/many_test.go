@@ -19,7 +19,7 @@ func residentKB(t testing.TB, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skipf("resident memory: %v", err)
+		t.Fatalf("resident memory: %v", err)
 	}
 	_, rest, _ := strings.Cut(string(b), "VmRSS:")
 	kb, err := strconv.Atoi(strings.Fields(rest)[0])

@@ -100,7 +100,7 @@ func stateFull(t *testing.T) {
 // small mounts a disk of so many MiB until the row is over.
 func small(t *testing.T, dir string, mib int) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
 		t.Skip("a small disk can be mounted by root alone")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
