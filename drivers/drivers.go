@@ -177,6 +177,11 @@ type Storage interface {
 	// in use, or the origin of a clone; it never removes anything else.
 	Destroy(ctx context.Context, id string, dataset string) error
 
+	// Written returns the bytes of a dataset that were written since the
+	// snapshot: what going back to it would leave behind. With snapshot "" it
+	// is the size of all its data. Not there: Conflict.
+	Written(ctx context.Context, dataset, snapshot string) (int64, error)
+
 	// Free returns the bytes available to new data of the volume.
 	Free(ctx context.Context, v plans.Volume) (int64, error)
 }

@@ -59,6 +59,7 @@ var (
 	signal    = regexp.MustCompile(`^SIG[A-Z0-9]+([+-][0-9]+)?$`)
 	variable  = regexp.MustCompile(`^[^=\s\x00]+$`)
 	ownership = regexp.MustCompile(`^[0-9]+:[0-9]+$`)
+	byteSize  = regexp.MustCompile(`^[1-9][0-9]*[KMGT]?$`)
 	octal     = regexp.MustCompile(`^0?[0-7]{3}$`)
 )
 

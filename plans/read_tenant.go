@@ -12,7 +12,7 @@ type draft struct {
 // newDraft is what holds where no document says otherwise.
 func newDraft() draft {
 	return draft{Tenant: Tenant{
-		Bake: DefaultBake, Drain: DefaultDrain, Soak: Soak{For: DefaultSoak},
+		Bake: DefaultBake, Drain: DefaultDrain, Soak: Soak{For: DefaultSoak}, Retention: DefaultRetention(),
 	}}
 }
 
@@ -89,6 +89,13 @@ func (r reader) tenantField(d *draft, key string, v, patch any) {
 			For:  r.duration(p.at("for"), m["for"], DefaultSoak),
 			Keep: r.choice(p.at("keep"), m["keep"], "stopped", "running"),
 		}
+	case "retention":
+		m, unset := r.object(p, v), DefaultRetention()
+		d.Retention = Retention{
+			PreUpgrade: r.keep(p.at("preUpgrade"), m["preUpgrade"], unset.PreUpgrade),
+			Final:      r.keep(p.at("final"), m["final"], unset.Final),
+			Discarded:  r.keep(p.at("discarded"), m["discarded"], unset.Discarded),
+		}
 	case "retire":
 		d.Retire = r.choice(p, v, "auto", "decision")
 	case "hold":
@@ -142,21 +149,4 @@ func (r reader) route(p *place, v any) Route {
 		route.Path = ""
 	}
 	return route
-}
-
-func (r reader) volume(p *place, v any) Volume {
-	m := r.object(p, v)
-	return Volume{
-		Driver:    r.text(p.at("driver"), m["driver"]),
-		Source:    r.text(p.at("source"), m["source"]),
-		Access:    r.choice(p.at("access"), m["access"], "single", "many"),
-		OnUpgrade: r.choice(p.at("onUpgrade"), m["onUpgrade"], Share, Snapshot, Clone, Fresh),
-		Writes:    r.choice(p.at("writes"), m["writes"], "", Replay, Quiesce),
-		OnBack:    r.choice(p.at("onBack"), m["onBack"], Stay, Carry, Discard),
-		HoldLimit: r.duration(p.at("holdLimit"), m["holdLimit"], 0),
-		Rehearse:  r.truth(p.at("rehearse"), m["rehearse"]),
-		Import:    r.truth(p.at("import"), m["import"]),
-		Owner:     r.text(p.at("owner"), m["owner"]),
-		Mode:      r.text(p.at("mode"), m["mode"]),
-	}
 }

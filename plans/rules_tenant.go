@@ -38,7 +38,7 @@ func (s *subject) checkTemplate(name string) {
 }
 
 // tombstone is what a removed tenant may still say; the rest would be ignored.
-var tombstone = []string{"hold", "node", "removed", "runtime", "soak", "template", "volumes"}
+var tombstone = []string{"hold", "node", "removed", "retention", "runtime", "soak", "template", "volumes"}
 
 func (s *subject) checkRemoved(raw map[string]any, d *Document) {
 	rest := maps.Clone(raw)

@@ -4,6 +4,10 @@ import (
 	"strconv"
 )
 
+// MaxParallelCopies bounds copy.parallel: beyond it a disk gets slower and not
+// faster.
+const MaxParallelCopies = 64
+
 func volumesMakeSense(s *subject, t *Tenant) {
 	for name, v := range Sorted(t.Volumes) {
 		p := root.at("volumes").at(name)
@@ -19,6 +23,10 @@ func volumesMakeSense(s *subject, t *Tenant) {
 			{v.OnUpgrade != Clone && v.Writes != "", "writes", "writes means something only with onUpgrade: clone", "set onUpgrade: clone, or drop writes"},
 			{v.Writes != Quiesce && v.OnBack != "", "onBack", "onBack means something only with writes: quiesce", "set writes: quiesce, or drop onBack"},
 			{v.OnUpgrade != Clone && v.Rehearse, "rehearse", "a rehearsal is made on a clone", "set onUpgrade: clone, or drop rehearse"},
+			{v.Volatile && v.OnUpgrade == Snapshot, "volatile", "a snapshot of data that a reboot takes away leads nowhere", "drop volatile, or onUpgrade: snapshot"},
+			{v.Volatile && v.Import, "volatile", "data that are taken over are not volatile", "drop volatile, or import"},
+			{v.Copy.Parallel < 0 || v.Copy.Parallel > MaxParallelCopies, "copy", strconv.Itoa(v.Copy.Parallel) + " files cannot be copied at a time", "write 1 to " + strconv.Itoa(MaxParallelCopies)},
+			{v.Filesystem != "" && v.Size == "", "filesystem", "a filesystem is made on a block device, which needs a size", "add size, such as 10G, or drop filesystem"},
 			{v.Owner != "" && !ownership.MatchString(v.Owner), "owner", strconv.Quote(v.Owner) + " is not an owner", `write numbers, like "1000:1000"`},
 			{v.Mode != "" && !octal.MatchString(v.Mode), "mode", strconv.Quote(v.Mode) + " is not an octal mode", `write it like "0750"`},
 		} {
@@ -26,8 +34,57 @@ func volumesMakeSense(s *subject, t *Tenant) {
 				s.wrong(p.at(c.field), c.text, c.fix)
 			}
 		}
+		for field, size := range Sorted(map[string]string{"quota": v.Quota, "reservation": v.Reservation, "recordSize": v.RecordSize, "size": v.Size}) {
+			if size != "" && !byteSize.MatchString(size) {
+				s.wrong(p.at(field), strconv.Quote(size)+" is not a size", `write it like "512K" or "10G"`)
+			}
+		}
+		freezeMakesSense(s, p.at("freeze"), t, name, v)
 	}
 }
+
+// freezeMakesSense holds a freeze hook to the service it names.
+func freezeMakesSense(s *subject, p *place, t *Tenant, name string, v Volume) {
+	if v.Freeze == nil {
+		return
+	}
+	f := v.Freeze
+	service, known := t.Core.Services[f.Service]
+	if !known {
+		service, known = t.Aside[f.Service]
+	}
+	mounts := false
+	for _, m := range Sorted(service.Mounts) {
+		mounts = mounts || m.Volume == name
+	}
+	switch {
+	case len(f.Command) == 0:
+		s.wrong(p, "a freeze hook has no command", "add command: [...], such as a checkpoint of the database")
+	case !known:
+		s.wrong(p.at("service"), "there is no service "+strconv.Quote(f.Service), have(f.Service, t.Core.Services))
+	case service.Job != nil:
+		s.wrong(p.at("service"), f.Service+" is a job and does not run when the snapshot is taken", "name the service that writes")
+	case !mounts:
+		s.wrong(p.at("service"), f.Service+" does not mount the volume "+name, "name a service that does")
+	}
+	if v.OnUpgrade != Snapshot && v.OnUpgrade != Clone {
+		s.wrong(p, "no snapshot is taken of the volume", "set onUpgrade: snapshot or clone, or drop freeze")
+	}
+	for _, hook := range []string{HookName(FreezeHook, name), HookName(ThawHook, name)} {
+		if _, taken := t.Core.Services[hook]; taken {
+			s.wrong(p, "a service has the name of its one-shot instance, "+hook, "rename the service")
+		}
+	}
+}
+
+// The one-shot instances of a freeze.
+const (
+	FreezeHook = "freeze"
+	ThawHook   = "thaw"
+)
+
+// HookName is the service name of a volume's one-shot instance.
+func HookName(hook, volume string) string { return hook + "-" + volume }
 
 // checkMounts holds mounts to the tenant's volumes, and what a volume does on
 // an upgrade to who mounts it.

@@ -32,12 +32,14 @@ type Tenant struct {
 	Routes  map[string]Route  `json:"routes,omitempty"`
 	Volumes map[string]Volume `json:"volumes,omitempty"`
 
-	Bake    Duration  `json:"bake,omitempty"`
-	Soak    Soak      `json:"soak,omitzero"`
-	Drain   Duration  `json:"drain,omitempty"`  // longest wait for open requests; default 30s
-	Retire  string    `json:"retire,omitempty"` // "" is auto, or decision
-	Hold    *HoldWord `json:"hold,omitempty"`
-	Removed bool      `json:"removed,omitempty"`
+	Bake   Duration `json:"bake,omitempty"`
+	Soak   Soak     `json:"soak,omitzero"`
+	Drain  Duration `json:"drain,omitempty"`  // longest wait for open requests; default 30s
+	Retire string   `json:"retire,omitempty"` // "" is auto, or decision
+	// Retention of what a change leaves of the data.
+	Retention Retention `json:"retention,omitzero"`
+	Hold      *HoldWord `json:"hold,omitempty"`
+	Removed   bool      `json:"removed,omitempty"`
 }
 
 // Core is the slot-scoped part of a tenant that changes as one: its services

@@ -26,6 +26,7 @@ var serviceChanges = map[string]string{
 var tenantChanges = map[string]string{
 	"runtime": "other", "strategy": "recreate", "overlap": "true", "batchPolicy": "slow", "activeSlot": "green",
 	"routes": "{web: {hosts: [b.example.com]}}", "bake": "1s", "soak": "{for: 1s}", "drain": "1s", "retire": "decision",
+	"retention": "{preUpgrade: {for: 30d, count: 3}}",
 	"volumes": "{data: {access: many, onUpgrade: snapshot}}", "slots": "{blue: {ports: {app/http: 21000}}}",
 }
 

@@ -284,6 +284,24 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 	return d.problem("destroy", dataset, d.erase(m))
 }
 
+// Written implements drivers.Storage.
+func (d *Driver) Written(ctx context.Context, dataset, snapshot string) (int64, error) {
+	m, err := d.find(dataset)
+	if err != nil {
+		return 0, err
+	}
+	since := ""
+	if snapshot != "" {
+		from, err := d.find(snapshot)
+		if err != nil {
+			return 0, err
+		}
+		since = from.Path
+	}
+	bytes, err := written(ctx, m.Path, since)
+	return bytes, d.problem("measure", dataset, err)
+}
+
 // Free implements drivers.Storage.
 func (d *Driver) Free(_ context.Context, v plans.Volume) (int64, error) {
 	path, err := d.below(v.Source)

@@ -60,6 +60,7 @@ func RunStorage(t *testing.T, h Storage) {
 		{"DestroyInUse", Storage.destroyInUse},
 		{"DestroyOrigin", Storage.destroyOrigin},
 		{"Reopen", Storage.reopen},
+		{"Written", Storage.written},
 		{"Free", Storage.free},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(h, t) })

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -128,6 +129,32 @@ func (h Storage) reopen(t *testing.T) {
 	if same := h.snap(t, s, "a2", d); same.ID != snap.ID {
 		t.Errorf("took %s again as %s", snap.ID, same.ID)
 	}
+}
+
+// written holds what is told before a rollback to what it would leave behind.
+func (h Storage) written(t *testing.T) {
+	s := h.New(t)
+	d := h.live(t, s)
+	snap := h.snap(t, s, "a2", d)
+	measure := func(id, since string) int64 {
+		bytes, err := s.Written(bound(t), id, since)
+		ok(t, err)
+		return bytes
+	}
+	before := measure(d.ID, snap.ID)
+	h.Write(t, d, "more", strings.Repeat("written since ", 1<<16))
+	if all, since := measure(d.ID, ""), measure(d.ID, snap.ID); since <= before || all < since-before {
+		t.Errorf("%d bytes were written since the snapshot (%d before), of %d", since, before, all)
+	}
+	clone, err := s.Clone(bound(t), "1", snap.ID, h.order(t, plans.Green, "a2", observed.Live), nil)
+	ok(t, err)
+	if since := measure(clone.ID, snap.ID); since > before {
+		t.Errorf("a clone nobody wrote to has %d bytes since its origin", since)
+	}
+	_, err = s.Written(bound(t), d.ID+"-nobody", "")
+	wantClass(t, err, observed.Conflict)
+	_, err = s.Written(bound(t), d.ID, snap.ID+"-nobody")
+	wantClass(t, err, observed.Conflict)
 }
 
 func (h Storage) free(t *testing.T) {

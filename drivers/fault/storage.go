@@ -82,6 +82,14 @@ func (s storage) Destroy(ctx context.Context, id string, dataset string) error {
 	})
 }
 
+func (s storage) Written(ctx context.Context, dataset, snapshot string) (bytes int64, err error) {
+	err = s.f.call(ctx, "storage.Written", dataset, func(ctx context.Context) (err error) {
+		bytes, err = s.Storage.Written(ctx, dataset, snapshot)
+		return err
+	})
+	return bytes, err
+}
+
 func (s storage) Free(ctx context.Context, v plans.Volume) (free int64, err error) {
 	err = s.f.call(ctx, "storage.Free", v.Source, func(ctx context.Context) (err error) {
 		free, err = s.Storage.Free(ctx, v)

@@ -287,6 +287,34 @@ func (s *Storage) Destroy(ctx context.Context, id string, name string) error {
 	return nil
 }
 
+// Written implements drivers.Storage. A write is one byte.
+func (s *Storage) Written(ctx context.Context, name, snapshot string) (int64, error) {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.read(ctx, PartStorage, "measure", name); err != nil {
+		return 0, err
+	}
+	d := h.data[name]
+	if d == nil {
+		return 0, conflict("measure", name, "there is no such dataset")
+	}
+	if snapshot == "" {
+		return int64(len(d.content)), nil
+	}
+	from := h.data[snapshot]
+	if from == nil || from.of == nil {
+		return 0, conflict("measure", snapshot, "there is no such snapshot")
+	}
+	n := 0
+	for _, write := range d.content {
+		if !slices.Contains(from.content, write) {
+			n++
+		}
+	}
+	return int64(n), nil
+}
+
 // Free implements drivers.Storage.
 func (s *Storage) Free(ctx context.Context, v plans.Volume) (int64, error) {
 	h := s.h
