@@ -2,7 +2,6 @@ package benchmarks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -36,11 +35,7 @@ const (
 // engine calls made bare, in the same order, and the same number of answers of
 // each tenant.
 func BenchmarkConverge(b *testing.B) {
-	e, err := engine()
-	if errors.Is(err, dockertest.ErrUnable) && os.Getenv("CI") != "true" {
-		b.Skip(err)
-	}
-	must[*dockertest.Engine](b)(e, err)
+	e := shop.Engine(b)
 	for _, n := range []int{1, 5, 20} {
 		b.Run(fmt.Sprint("tenants=", n), func(b *testing.B) {
 			c := newCourse(b, e, n)
@@ -76,9 +71,9 @@ func newCourse(b *testing.B, e *dockertest.Engine, n int) *course {
 	b.Cleanup(func() { c.cli.Close() })
 	c.reg = must[*images.Registry](b)(images.NewRegistry("127.0.0.1:0"))
 	b.Cleanup(func() { c.reg.Close() })
-	serve := must[string](b)(application())
+	serve := shop.Serve(b)
 	c.image = must[string](b)(c.reg.Push(b.Context(), "hello", "1.0", images.Spec{Binary: serve, Env: map[string]string{"VERSION": "1.0"}}))
-	must[string](b)(binaries())
+	shop.Bin(b)
 	return c
 }
 
@@ -96,7 +91,7 @@ func (c *course) ours() float64 {
 	c.reset()
 	c.stages++
 	s := must[*stage.Stage](b)(stage.New(ctx, stage.Config{
-		Dir: filepath.Join(shop.dir, fmt.Sprint("c", c.n, "-", c.stages)), Bin: must[string](b)(binaries()),
+		Dir: filepath.Join(shop.Dir(), fmt.Sprint("c", c.n, "-", c.stages)), Bin: shop.Bin(b),
 		Runtime: "docker", DockerHost: c.engine.Host, Registry: c.reg, Node: fmt.Sprint("bench-", os.Getpid()),
 	}))
 	defer os.RemoveAll(s.Dir)

@@ -1,71 +1,16 @@
 package benchmarks
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 
-	"github.com/gitops-fleet/reconcile/drivers/docker/dockertest"
-	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
-	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/workshop"
 )
 
-// shop is what the benchmarks share; each thing is made when it is first used.
-var shop struct {
-	dir     string // short: sockets are below it
-	started *dockertest.Engine
-}
+var shop workshop.Workshop
 
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	if shop.dir, err = os.MkdirTemp("", "bm-"); err != nil {
-		return 1, err
-	}
-	if err := os.Chmod(shop.dir, 0o755); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if shop.started != nil {
-			err = errors.Join(err, shop.started.Stop())
-		}
-		err = errors.Join(err, os.RemoveAll(shop.dir))
-	}()
-	return m.Run(), nil
-}
-
-// binaries is the folder with reconcile and reconcile-caddy, built as `make
-// build` does.
-var binaries = sync.OnceValues(func() (string, error) {
-	bin := filepath.Join(shop.dir, "bin")
-	return bin, stage.Build(context.Background(), bin)
-})
-
-var application = sync.OnceValues(func() (string, error) {
-	return images.BuildServe(context.Background(), shop.dir)
-})
-
-var engine = sync.OnceValues(func() (*dockertest.Engine, error) {
-	dir := filepath.Join(shop.dir, "d")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, err
-	}
-	var err error
-	shop.started, err = dockertest.Start(context.Background(), dir)
-	return shop.started, err
-})
+func TestMain(m *testing.M) { os.Exit(shop.Main(m, "bm")) }
 
 // must returns what made or ends the benchmark.
 func must[V any](b *testing.B) func(V, error) V {

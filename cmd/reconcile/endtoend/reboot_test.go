@@ -16,10 +16,7 @@ import (
 // come up again, by themselves, and each host name is its own tenant's.
 func TestEngineRestartsAlone(t *testing.T) {
 	w := newWorld(t, engine)
-	e, err := shop.engine()
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := shop.Engine(t)
 	f := fleet{name: w.name, image: w.image("1.0", nil), tenants: []string{"ant", "bee", "cat"}}
 	w.commit("three tenants", f.files())
 	w.pass(0)

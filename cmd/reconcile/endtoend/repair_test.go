@@ -22,10 +22,7 @@ import (
 func TestRepairDocker(t *testing.T) {
 	w := newWorld(t, engine)
 	w.fourTenants()
-	e, err := shop.engine()
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := shop.Engine(t)
 	cli, err := e.Client()
 	if err != nil {
 		t.Fatal(err)

@@ -2,23 +2,20 @@ package endtoend
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/gitops-fleet/reconcile/drivers/docker/dockertest"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/workshop"
 )
 
 // The runtimes stories are played on.
 const (
-	process = "process"
-	engine  = "docker"
+	process = workshop.Process
+	engine  = workshop.Docker
 )
 
 // world is one host under test.
@@ -39,53 +36,24 @@ const mostKills = 200
 
 var worlds atomic.Int32
 
-// portStride keeps test binaries with neighbouring process ids apart.
-const portStride = 23
-
 // newWorld sets the stage for a story on a runtime; it skips where the runtime
 // cannot be had.
 func newWorld(t *testing.T, runtime string) *world {
 	t.Helper()
-	return newWorldOf(t, runtime, shop.bin)
-}
-
-func newWorldOf(t *testing.T, runtime, bin string) *world {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	t.Cleanup(cancel)
-	n := worlds.Add(1)
-	// Worlds side by side do not meet: a hundred ports each, below those the
-	// kernel gives out.
-	from := 10000 + 100*((os.Getpid()*portStride+int(n))%200)
-	c := stage.Config{Dir: filepath.Join(shop.dir, fmt.Sprint("w", n)), Bin: bin, Serve: shop.serve,
-		Runtime: runtime, Registry: shop.registry, Node: fmt.Sprintf("node-%d-%d", os.Getpid(), n), Ports: fmt.Sprintf("%d-%d", from, from+99)}
-	if runtime == engine {
-		e, err := shop.engine()
-		if errors.Is(err, dockertest.ErrUnable) && os.Getenv("CI") != "true" {
-			t.Skip(err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.DockerHost = e.Host
-	}
-	s, err := stage.New(ctx, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{Stage: s, t: t, ctx: ctx, name: fmt.Sprint("e2e", n)}
-	t.Cleanup(w.wreck)
-	return w
+	return newWorldOf(t, runtime, nil)
 }
 
 // chaosWorld is one whose reconciler can be killed at boundaries.
 func chaosWorld(t *testing.T, runtime string) *world {
 	t.Helper()
-	bin, err := shop.chaos()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newWorldOf(t, runtime, bin)
+	return newWorldOf(t, runtime, func(c *stage.Config) { c.Bin = shop.Chaos(t) })
+}
+
+func newWorldOf(t *testing.T, runtime string, change func(*stage.Config)) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	t.Cleanup(cancel)
+	return &world{Stage: shop.Stage(t, runtime, change), t: t, ctx: ctx, name: fmt.Sprint("e2e", worlds.Add(1))}
 }
 
 // killedAt makes one pass that is to be killed at a boundary, and says whether it
@@ -95,15 +63,6 @@ func (w *world) killedAt(name string) bool {
 	r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + name})
 	w.must(err)
 	return r.Killed
-}
-
-// wreck ends by force whatever a story that failed left running.
-func (w *world) wreck() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := w.Wreck(ctx); err != nil {
-		w.t.Error(err)
-	}
 }
 
 // must ends the story where a step of it failed.

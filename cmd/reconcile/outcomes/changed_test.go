@@ -21,7 +21,7 @@ func changedNode(t *testing.T) {
 }
 
 func changedRuntime(t *testing.T) {
-	e := theEngine(t)
+	e := shop.Engine(t)
 	cannotMove(t, e.Host, func(f *fleet) { f.spec = "  runtime: docker\n" },
 		"its services run in process; the plan now says docker", "put the runtime back to process")
 }

@@ -19,17 +19,17 @@ import (
 
 	"github.com/gitops-fleet/reconcile/drivers/caddy/wire"
 	"github.com/gitops-fleet/reconcile/drivers/docker"
-	"github.com/gitops-fleet/reconcile/drivers/docker/dockertest"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/workshop"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
 // The runtimes rows are played on.
 const (
-	process = "process"
-	engine  = "docker"
+	process = workshop.Process
+	engine  = workshop.Docker
 )
 
 // world is one host under test.
@@ -54,45 +54,9 @@ func newWorld(t *testing.T, runtime string, change func(*stage.Config)) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
-	n := worlds.Add(1)
-	c := stage.Config{Dir: filepath.Join(shop.dir, fmt.Sprint("w", n)), Bin: shop.bin, Serve: shop.serve,
-		Runtime: runtime, Registry: shop.registry, Node: fmt.Sprintf("node-%d-%d", os.Getpid(), n)}
-	if runtime == engine {
-		c.DockerHost = theEngine(t).Host
-	}
-	if change != nil {
-		change(&c)
-	}
-	s, err := stage.New(ctx, c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := shop.Stage(t, runtime, change)
 	// Rows at the same time share the engine: the fleet's name is in its names.
-	w := &world{Stage: s, TB: t, ctx: ctx, host: s, fleet: fleet{name: fmt.Sprint("outcomes", n)}}
-	t.Cleanup(w.wreck)
-	return w
-}
-
-// theEngine is the tests' own Docker engine; where none can be had, it skips.
-func theEngine(t *testing.T) *dockertest.Engine {
-	t.Helper()
-	e, err := shop.engine()
-	if errors.Is(err, dockertest.ErrUnable) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-// wreck ends by force whatever a row left running.
-func (w *world) wreck() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := w.Wreck(ctx); err != nil {
-		w.Error(err)
-	}
+	return &world{Stage: s, TB: t, ctx: ctx, host: s, fleet: fleet{name: fmt.Sprint("outcomes", worlds.Add(1))}}
 }
 
 // image pushes a version of the test application.
