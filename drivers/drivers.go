@@ -148,6 +148,9 @@ type VolumeOrder struct {
 	Role       observed.Role
 }
 
+// HoldPrefix begins the tags of holds that are ours.
+const HoldPrefix = "reconcile:"
+
 // Storage keeps volumes.
 type Storage interface {
 	Traits() StorageTraits
@@ -174,13 +177,21 @@ type Storage interface {
 	Promote(ctx context.Context, id string, dataset string) error
 
 	// Destroy removes one dataset. Absent: no-op. Refused if it is mounted or
-	// in use, or the origin of a clone; it never removes anything else.
+	// in use, held, or the origin of a clone; it never removes anything else.
 	Destroy(ctx context.Context, id string, dataset string) error
 
 	// Written returns the bytes of a dataset that were written since the
 	// snapshot: what going back to it would leave behind. With snapshot "" it
 	// is the size of all its data. Not there: Conflict.
 	Written(ctx context.Context, dataset, snapshot string) (int64, error)
+
+	// Hold keeps a snapshot from being destroyed, by whomever, until Release
+	// with the same tag. A tag of ours begins with HoldPrefix. Held by it
+	// already: no-op. Absent: Conflict.
+	Hold(ctx context.Context, id string, snapshot, tag string) error
+
+	// Release ends a hold of ours. Not held by the tag, or absent: no-op.
+	Release(ctx context.Context, id string, snapshot, tag string) error
 
 	// Free returns the bytes available to new data of the volume.
 	Free(ctx context.Context, v plans.Volume) (int64, error)

@@ -238,8 +238,39 @@ func (d *Driver) Promote(_ context.Context, _ string, dataset string) error {
 	if m.Promoted || m.Origin == "" {
 		return nil
 	}
+	if err := d.inherit(m); err != nil {
+		return d.problem("promote", dataset, err)
+	}
 	m.Promoted = true
 	return d.problem("promote", dataset, d.write(m))
+}
+
+// inherit gives to a dataset the snapshot it came from and those before it, so
+// that what they were taken of can go. The one it came from is last, by which an
+// interrupted call finds the others again.
+func (d *Driver) inherit(to mark) error {
+	from, err := d.read(to.Origin)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := d.marks()
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.ID == from.ID || m.Role != observed.Origin || m.Origin != from.Origin || m.Created.After(from.Created) {
+			continue
+		}
+		m.Origin = to.ID
+		if err := d.write(m); err != nil {
+			return err
+		}
+	}
+	from.Origin = to.ID
+	return d.write(from)
 }
 
 // Destroy implements drivers.Storage.
@@ -262,6 +293,9 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 			if c.Origin == m.ID && !c.Promoted && !c.Doomed {
 				return observed.Wrap("destroy", dataset, observed.Refused, fmt.Errorf("%s was cloned from it and is not promoted", c.ID), "")
 			}
+		}
+		if len(m.Holds) > 0 {
+			return observed.Wrap("destroy", dataset, observed.Refused, fmt.Errorf("it is held by %s", strings.Join(m.Holds, ", ")), "release it first")
 		}
 		if who, err := users(m.Path); err != nil {
 			return d.problem("destroy", dataset, err)

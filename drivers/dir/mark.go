@@ -41,12 +41,13 @@ type mark struct {
 	Ready      bool          `json:"ready"`
 	Doomed     bool          `json:"doomed,omitempty"` // being destroyed
 	Created    time.Time     `json:"created,omitzero"`
+	Holds      []string      `json:"holds,omitempty"` // sorted
 }
 
 func (m mark) observed() observed.Dataset {
 	o := observed.Dataset{
 		ID: m.ID, Tenant: m.Tenant, Volume: m.Volume, Slot: m.Slot, Role: m.Role, Attempt: m.Attempt,
-		Generation: m.Generation, Path: m.Path, Ready: m.Ready, Created: m.Created, Written: -1,
+		Generation: m.Generation, Path: m.Path, Ready: m.Ready, Created: m.Created, Written: -1, Holds: m.Holds,
 	}
 	if !m.Promoted {
 		o.Origin = m.Origin

@@ -90,6 +90,18 @@ func (s storage) Written(ctx context.Context, dataset, snapshot string) (bytes i
 	return bytes, err
 }
 
+func (s storage) Hold(ctx context.Context, id string, snapshot, tag string) error {
+	return s.f.call(ctx, "storage.Hold", snapshot, func(ctx context.Context) error {
+		return s.Storage.Hold(ctx, id, snapshot, tag)
+	})
+}
+
+func (s storage) Release(ctx context.Context, id string, snapshot, tag string) error {
+	return s.f.call(ctx, "storage.Release", snapshot, func(ctx context.Context) error {
+		return s.Storage.Release(ctx, id, snapshot, tag)
+	})
+}
+
 func (s storage) Free(ctx context.Context, v plans.Volume) (free int64, err error) {
 	err = s.f.call(ctx, "storage.Free", v.Source, func(ctx context.Context) (err error) {
 		free, err = s.Storage.Free(ctx, v)

@@ -242,8 +242,8 @@ func (s *Storage) SetRole(ctx context.Context, id string, name string, role obse
 	return nil
 }
 
-// Promote implements drivers.Storage. The snapshot it came from becomes its
-// own, so that what it was cloned from can go.
+// Promote implements drivers.Storage. The snapshot it came from and those before
+// it become its own, so that what it was cloned from can go.
 func (s *Storage) Promote(ctx context.Context, id string, name string) error {
 	h := s.h
 	h.mu.Lock()
@@ -256,9 +256,20 @@ func (s *Storage) Promote(ctx context.Context, id string, name string) error {
 		return conflict("promote", name, "there is no such dataset")
 	}
 	if from := h.data[d.seen.Origin]; from != nil && d.of == nil {
-		from.of, from.seen.Origin, d.seen.Origin = d, d.seen.ID, ""
+		h.inherit(d, from)
+		d.seen.Origin = ""
 	}
 	return nil
+}
+
+// inherit gives to the snapshot from, and all of the same data that are older.
+func (h *Host) inherit(to, from *dataset) {
+	was := from.of
+	for _, o := range h.tenants[to.seen.Tenant].datasets {
+		if o.of == was && !o.seen.Created.After(from.seen.Created) {
+			o.of, o.seen.Origin = to, to.seen.ID
+		}
+	}
 }
 
 // Destroy implements drivers.Storage.
@@ -278,6 +289,9 @@ func (s *Storage) Destroy(ctx context.Context, id string, name string) error {
 	}
 	if clones := h.clones(name, d.seen.Tenant); len(clones) > 0 {
 		return refused("destroy", name, "it is the origin of "+strings.Join(clones, ", "), "promote or destroy that first")
+	}
+	if len(d.seen.Holds) > 0 {
+		return refused("destroy", name, "it is held by "+strings.Join(d.seen.Holds, ", "), "release it first")
 	}
 	t := h.tenants[d.seen.Tenant]
 	n, _ := t.findData(name)
