@@ -126,6 +126,9 @@ func (a *active) change(m *RolloutMember, how func(*RolloutMember)) {
 func (a *active) class(m *RolloutMember, c Class, why string, now time.Time) {
 	a.change(m, func(m *RolloutMember) {
 		if m.Class != c {
+			if m.Class == ClassMoving && c == ClassUpgraded {
+				m.Took = now.Sub(m.Since)
+			}
 			m.Class, m.Since = c, now
 		}
 		m.Why = why

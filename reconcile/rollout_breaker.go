@@ -39,7 +39,7 @@ func (d *decision) trip(why string) {
 	a := d.run
 	a.Trips++
 	a.Trip = &Trip{Why: why, Since: d.now, Commit: d.all.commit}
-	a.Phase, a.Why, a.Since, a.dirty = RolloutTripped, why, d.now, true
+	a.Phase, a.Why, a.Since, a.dirty = RolloutWaiting, why, d.now, true
 	d.whole = true
 	var back []int
 	for _, m := range a.members[:a.next] {
@@ -74,6 +74,7 @@ func (d *decision) tripped() bool {
 		return true
 	}
 	if a.unfinished > 0 {
+		d.waitsForMotion("a person is asked when nothing is in motion any more")
 		return d.judgeUnwell()
 	}
 	if a.Rules.OnTrip == plans.Rollback {
@@ -90,6 +91,7 @@ func (d *decision) tripped() bool {
 	}
 	answer := d.answers[q.ID]
 	if _, ok := q.Answers[answer]; !ok {
+		d.waits(GateQuestion, a.Trip.Why, "waits for the answer to "+q.ID, time.Time{})
 		return false
 	}
 	d.all.delta.Taken = append(d.all.delta.Taken, q.ID)
@@ -176,12 +178,9 @@ func (d *decision) decided(answer, by string) {
 // rollBack sends every tenant the rollout moved back to what it came from.
 func (d *decision) rollBack(why string) {
 	a := d.run
-	a.Phase, a.Why, a.Open, a.queue = RolloutRollingBack, why, false, nil
+	a.Phase, a.Why, a.Open, a.queue, a.Ended = RolloutRollingBack, why, false, nil, time.Time{}
 	for _, m := range a.members {
-		if d.seat(m) == nil {
-			continue
-		}
-		if m.Class != ClassUpgraded && m.Class != ClassMoving && (m.Class != ClassFailed || m.Restored) {
+		if d.seat(m) == nil || !m.moved() {
 			continue
 		}
 		a.change(m, func(m *RolloutMember) { m.Back, m.Begun = true, true })
@@ -209,6 +208,7 @@ func (m *RolloutMember) noWayBack() string {
 func (d *decision) goesBack() bool {
 	a := d.run
 	if a.unfinished > 0 {
+		d.waitsForMotion("is closed when all are back")
 		return false
 	}
 	why := a.Why

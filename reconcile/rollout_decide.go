@@ -13,6 +13,7 @@ type decision struct {
 	now     time.Time
 	answers map[string]string
 	wake    time.Time
+	gate    Gate // what the rollout waits for
 }
 
 func (d *decision) decide() {
@@ -21,6 +22,9 @@ func (d *decision) decide() {
 	}
 	d.news = emptied(d.news)
 	for d.step() {
+	}
+	if d.run != nil {
+		d.closeGate()
 	}
 	d.permits()
 	if d.run != nil {
@@ -52,6 +56,8 @@ func (d *decision) step() bool {
 		return true
 	case a.Phase == RolloutRollingBack:
 		return d.goesBack()
+	case d.takenBack():
+		return true
 	case a.Trip != nil:
 		return d.tripped()
 	case d.breaks():
@@ -61,9 +67,10 @@ func (d *decision) step() bool {
 	case len(a.queue) > 0:
 		return d.start()
 	case a.unfinished > 0:
+		d.waitsForMotion("the batch is passed when all of it are well")
 		return d.judgeUnwell()
 	}
-	return d.gate()
+	return d.pass()
 }
 
 func (d *decision) wakeAt(t time.Time) {
@@ -75,6 +82,9 @@ func (d *decision) wakeAt(t time.Time) {
 // begin plans the next rollout of the lane, once every tenant has said where it
 // stands and what the last rollout left to withhold is withheld.
 func (d *decision) begin() bool {
+	if d.reopens() {
+		return true
+	}
 	if d.silent > 0 || d.able == 0 || len(d.owed) > 0 {
 		return false
 	}
@@ -117,37 +127,16 @@ func (d *decision) border() bool {
 	}
 	a.dirty = true
 	a.Rules = cloneRules(d.rules)
-	canary := a.Batch == 0 && a.members[a.next].Canary
-	number := max(a.Batch, 0) + 1
-	if canary {
-		number = CanaryBatch
-	}
-	size := a.Rules.Size(len(a.members))
-	var first *RolloutMember
-	for ; a.next < len(a.members); a.next++ {
-		m := a.members[a.next]
-		if canary && !m.Canary {
-			if len(a.queue) > 0 {
-				break
-			}
-			// All canaries are held or gone: the next that may move is the canary.
-		}
-		if !canary && len(a.queue) == size {
-			break
-		}
-		if first != nil && !sameRing(&a.Rules, first, m) && !canary {
-			break
-		}
+	number := a.following(a.Batch, a.next)
+	a.next = a.fill(number, a.next, &a.Rules, func(m *RolloutMember) bool {
 		a.change(m, func(m *RolloutMember) { m.Batch = number })
 		d.stale[m.Tenant] = true
 		if d.passesOver(m) {
-			continue
-		}
-		if first == nil {
-			first = m
+			return false
 		}
 		a.queue = append(a.queue, m.Place)
-	}
+		return true
+	})
 	if len(a.queue) == 0 {
 		return true // nobody of the rest may be moved
 	}
@@ -159,30 +148,13 @@ func (d *decision) border() bool {
 
 // passesOver classes a member that cannot be started now.
 func (d *decision) passesOver(m *RolloutMember) bool {
-	a, s := d.run, d.seat(m)
-	switch {
-	case s == nil:
-		a.class(m, ClassSkipped, "the plan wants something else of it since; it moves in a rollout of its own", d.now)
-	case s.report.Done:
-		a.class(m, ClassUpgraded, "", d.now)
-	case s.report.State == Held:
-		a.class(m, ClassHeld, s.report.Why, d.now)
-	case s.report.State == HeldBack && !(m.Retry && s.report.Failed):
-		a.class(m, ClassSkipped, s.report.Why, d.now)
-	default:
+	class, why := d.passes(m)
+	if class == ClassPending {
 		return false
 	}
+	d.run.class(m, class, why, d.now)
 	d.stale[m.Tenant] = true
 	return true
-}
-
-// seat is the seat of a member that still has the target it was planned with.
-func (d *decision) seat(m *RolloutMember) *seat {
-	s := d.all.seats[m.Tenant]
-	if s == nil || s.lane != d.lane || s.target != m.Target {
-		return nil
-	}
-	return s
 }
 
 // start starts the next tenant of the batch, if it may start now.
@@ -196,15 +168,21 @@ func (d *decision) start() bool {
 	switch {
 	case d.judgeUnwell():
 		return true
-	case len(a.unseen) > 0, d.seat(m).report.State == Unknown:
+	case len(a.unseen) > 0:
+		d.waitsForMotion("")
 		return false // what cannot be seen holds the wave
+	case d.seat(m).report.State == Unknown:
+		d.waitsForSight(m.Tenant)
+		return false
 	case a.Rules.Parallelism > 0 && a.unfinished >= a.Rules.Parallelism:
+		d.waitsForMotion(m.Tenant + " is next, parallelism " + itoa(a.Rules.Parallelism))
 		return false
 	case a.unfinished > 0 && a.streaks.worst() >= a.Rules.Failures():
-		return false // those in motion could trip the breaker
+		d.waitsForMotion(m.Tenant + " is next, when those on the way cannot trip the breaker any more")
+		return false
 	}
 	if at := a.Started.Add(a.Rules.Stagger.Std()); !a.Started.IsZero() && d.now.Before(at) {
-		d.wakeAt(at)
+		d.waits(GateStagger, "the pause between two starts", m.Tenant+" is started at "+stamp(at), at)
 		return false
 	}
 	a.queue = a.queue[1:]
@@ -217,8 +195,8 @@ func (d *decision) start() bool {
 	return true
 }
 
-// gate lets the batch pass once all of it are well for the bake.
-func (d *decision) gate() bool {
+// pass lets the batch pass once all of it are well for the bake.
+func (d *decision) pass() bool {
 	a := d.run
 	if a.Well.IsZero() {
 		a.Well, a.dirty = d.now, true
@@ -228,7 +206,7 @@ func (d *decision) gate() bool {
 		bake = a.Rules.Canary.Bake
 	}
 	if at := a.Well.Add(bake.Std()); d.now.Before(at) {
-		d.wakeAt(at)
+		d.waits(GateBake, BatchName(a.Batch)+" is well and must stay so for "+bake.String(), "is passed at "+stamp(at), at)
 		return false
 	}
 	var s Summary
@@ -259,7 +237,7 @@ func (d *decision) close(phase RolloutPhase, why string) {
 		}
 	}
 	a.Phase, a.Why, a.Since, a.Ended = phase, why, d.now, d.now
-	a.Trip, a.Open, a.queue, a.dirty = nil, false, nil, true
+	a.Trip, a.Open, a.queue, a.Gate, a.dirty = nil, false, nil, Gate{}, true
 	kind := RolloutEnded
 	if phase == RolloutRolledBack {
 		kind = RolloutWentBack
@@ -295,7 +273,7 @@ func (d *decision) forget() {
 }
 
 var phaseWords = map[RolloutPhase]string{
-	RolloutRunning: "running", RolloutTripped: "waiting for an answer", RolloutRollingBack: "rolling back",
+	RolloutPlanning: "planned", RolloutRunning: "running", RolloutWaiting: "waiting", RolloutRollingBack: "rolling back",
 	RolloutCompleted: "completed", RolloutAborted: "aborted", RolloutRolledBack: "rolled back", RolloutSuperseded: "superseded",
 }
 

@@ -38,7 +38,7 @@ func (l *lane) form() (Rollout, []*RolloutMember) {
 	slices.Sort(from)
 	l.arrange(members)
 	head := Rollout{Policy: l.policy, Template: l.template, From: strings.Join(slices.Compact(from), "+"), To: l.release,
-		Rules: cloneRules(l.rules), Phase: RolloutRunning, Size: len(members)}
+		Rules: cloneRules(l.rules), Phase: RolloutPlanning, Size: len(members)}
 	subject := l.template
 	if subject == "" {
 		subject = l.key

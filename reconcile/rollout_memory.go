@@ -11,8 +11,9 @@ type RolloutPhase string
 
 // The phases. The last four are closed: a closed rollout starts nothing again.
 const (
-	RolloutRunning     RolloutPhase = "running"
-	RolloutTripped     RolloutPhase = "waiting"     // the breaker tripped
+	RolloutPlanning    RolloutPhase = "planned"     // nothing is started yet
+	RolloutRunning     RolloutPhase = "running"     // tenants are moved, or watched
+	RolloutWaiting     RolloutPhase = "waiting"     // for an answer, a window, or what cannot be seen
 	RolloutRollingBack RolloutPhase = "rollingBack" // its tenants go back
 	RolloutCompleted   RolloutPhase = "completed"
 	RolloutAborted     RolloutPhase = "aborted"
@@ -85,8 +86,10 @@ type RolloutMember struct {
 	// Unwell is since when it has not been well though it reached its target.
 	Unwell time.Time `json:"unwell,omitzero"`
 	Since  time.Time `json:"since,omitzero"` // of the class
-	Why    string    `json:"why,omitempty"`
-	Log    string    `json:"log,omitempty"` // last output of a failed one
+	// Took is how long it was on its way until it was well at its target.
+	Took time.Duration `json:"took,omitempty"`
+	Why  string        `json:"why,omitempty"`
+	Log  string        `json:"log,omitempty"` // last output of a failed one
 }
 
 // Summary counts the members by class; the fields add up to all of them once
@@ -144,12 +147,14 @@ type Rollout struct {
 	// Rules are the policy as it was read when the batch began.
 	Rules plans.BatchPolicy `json:"rules"`
 
-	Phase   RolloutPhase `json:"phase"`
-	Why     string       `json:"why,omitempty"`
-	Since   time.Time    `json:"since"` // of the phase
-	Planned time.Time    `json:"planned"`
-	Ended   time.Time    `json:"ended,omitzero"`
-	Size    int          `json:"size"` // members
+	Phase RolloutPhase `json:"phase"`
+	Why   string       `json:"why,omitempty"`
+	Since time.Time    `json:"since"` // of the phase
+	// Gate is what it waits for.
+	Gate    Gate      `json:"gate,omitzero"`
+	Planned time.Time `json:"planned"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Size    int       `json:"size"` // members
 
 	// Batch is the one under way: CanaryBatch, or from 1; 0: none was yet.
 	Batch int `json:"batch,omitempty"`

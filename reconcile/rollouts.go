@@ -234,7 +234,7 @@ func (r *Rollouts) Hear(report Report) {
 // Answered says that the answers may be others than before.
 func (r *Rollouts) Answered() {
 	for key, l := range plans.Sorted(r.lanes) {
-		if l.run != nil {
+		if l.run != nil || len(l.closed) > 0 {
 			r.dirty[key] = true
 		}
 	}
@@ -364,18 +364,39 @@ func (r *Rollout) Question() *Question {
 	return r.Trip.Question
 }
 
-// Members returns the members of a rollout in its order; nil for an unknown id.
-func (r *Rollouts) Members(id string) []RolloutMember {
+// find returns a rollout and its lane; nil for an unknown id.
+func (r *Rollouts) find(id string) (*lane, *active) {
 	for _, l := range plans.Sorted(r.lanes) {
-		for _, a := range append(slices.Clone(l.closed), l.run) {
-			if a != nil && a.ID == id {
-				out := make([]RolloutMember, len(a.members))
-				for i, m := range a.members {
-					out[i] = *m
-				}
-				return out
+		if l.run != nil && l.run.ID == id {
+			return l, l.run
+		}
+		for _, a := range l.closed {
+			if a.ID == id {
+				return l, a
 			}
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+// Get returns one rollout.
+func (r *Rollouts) Get(id string) (Rollout, bool) {
+	_, a := r.find(id)
+	if a == nil {
+		return Rollout{}, false
+	}
+	return a.copy(), true
+}
+
+// Members returns the members of a rollout in its order; nil for an unknown id.
+func (r *Rollouts) Members(id string) []RolloutMember {
+	_, a := r.find(id)
+	if a == nil {
+		return nil
+	}
+	out := make([]RolloutMember, len(a.members))
+	for i, m := range a.members {
+		out[i] = *m
+	}
+	return out
 }

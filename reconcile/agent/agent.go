@@ -47,6 +47,10 @@ type Config struct {
 	Parallel int
 	Probes   int
 
+	// AllowLocal lets people on this host answer questions and take rollouts and
+	// tenants back without git.
+	AllowLocal bool
+
 	// LookEvery is the time between two looks at everything, plus up to a
 	// fifth of it drawn from Random; 0 is 5 min. LookLimit bounds one look; 0 is 20 s.
 	LookEvery time.Duration
@@ -309,19 +313,7 @@ func (a *Agent) SetSourceProblem(since time.Time, problem *observed.Problem) {
 
 // Rollback is a person's word on this host: leave the plan's target and go back
 // to what was kept. The target is withheld until it changes.
-func (a *Agent) Rollback(tenant string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	m := a.engine.members[tenant]
-	if m == nil {
-		return refused(fmt.Sprintf("no tenant %q", tenant), "reconcile status lists the tenants")
-	}
-	word := reconcile.GoBack
-	m.word = &word
-	a.engine.touch(m)
-	a.Nudge()
-	return nil
-}
+func (a *Agent) Rollback(tenant string) error { return a.order(tenant, reconcile.GoBack) }
 
 // Run drives the tenants until ctx ends, and returns its cause. If the journal
 // cannot be written it acts on nothing, says so in Status and Healthy, and

@@ -42,7 +42,10 @@ type Line struct {
 //	GET  /api/preview                                         the dry-run of the newest commit
 //	POST /api/preview                                         that of the resolved plan in the body
 //	POST /api/pass                                            JSON lines (Line)
-//	POST /api/nudge  /api/rollback/TENANT
+//	POST /api/nudge  /api/rollback/TENANT  /api/retry/TENANT
+//	GET  /api/rollouts  /api/rollouts/ID                      RolloutView
+//	POST /api/rollouts/ID/rollback                            a LocalDecision in the body; its reason and by count
+//	POST /api/answer                                          a LocalDecision in the body
 func (a *Agent) Handler() http.Handler {
 	mux := a.public()
 	mux.HandleFunc("GET /api/drift", func(w http.ResponseWriter, r *http.Request) { answer(w, a.Drift(), nil) })
@@ -77,6 +80,7 @@ func (a *Agent) Handler() http.Handler {
 	mux.HandleFunc("POST /api/rollback/{tenant}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, struct{}{}, a.Rollback(r.PathValue("tenant")))
 	})
+	a.rolloutRoutes(mux)
 	return mux
 }
 

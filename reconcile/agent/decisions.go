@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
@@ -16,18 +15,6 @@ import (
 // taken. It is kept as long as the plan has the decision.
 const metaHeard = "heard/"
 
-// decision finds the plan's decision on a question.
-func (e *Engine) decision(question string) plans.Decision {
-	if e.plan != nil {
-		for _, d := range e.plan.Decisions {
-			if d.Question == question {
-				return d
-			}
-		}
-	}
-	return plans.Decision{Question: question, Answer: e.answers[question]}
-}
-
 // hear notes in tx that the answer to a question was taken, and tells of it the
 // first time.
 func (e *Engine) hear(question, tenant string, now time.Time, tx *journal.Tx) error {
@@ -35,13 +22,22 @@ func (e *Engine) hear(question, tenant string, now time.Time, tx *journal.Tx) er
 		return nil
 	}
 	e.heard[question] = true
-	d := e.decision(question)
+	d, local := e.givenBy(question)
 	text := fmt.Sprintf("decision %s answers question %s with %s", d.Name, question, d.Answer)
+	if local {
+		text = fmt.Sprintf("question %s is answered with %s, on this host", question, d.Answer)
+		l := e.local[question]
+		l.Heard = true
+		e.local[question] = l
+		if err := tx.Put(journal.Meta, metaLocal+question, l); err != nil {
+			return err
+		}
+	}
 	if d.Reason != "" {
 		text += ": " + d.Reason
 	}
 	tx.Events = append(tx.Events, reconcile.Event{Time: now, Kind: DecisionApplied, Tenant: tenant, Text: text,
-		Fields: map[string]string{"question": question, "answer": d.Answer, "decision": d.Name}})
+		Fields: fields("question", question, "answer", d.Answer, "decision", d.Name)})
 	return tx.Put(journal.Meta, metaHeard+question, now)
 }
 
@@ -72,17 +68,7 @@ func (e *Engine) notices() []string {
 	if e.plan == nil || !e.started || len(e.plan.Decisions) == 0 {
 		return nil
 	}
-	asked := map[string]*reconcile.Question{}
-	for _, m := range e.members {
-		if q := m.report.Question; q != nil {
-			asked[q.ID] = q
-		}
-	}
-	for _, r := range e.rollout.runs.Open() {
-		if q := r.Question(); q != nil {
-			asked[q.ID] = q
-		}
-	}
+	asked := e.asked()
 	var list []string
 	for _, d := range e.plan.Decisions {
 		q := asked[d.Question]

@@ -46,8 +46,9 @@ type Engine struct {
 
 	env     reconcile.Env
 	plan    *plans.Plan
-	answers map[string]string
-	heard   map[string]bool // questions whose answer was taken
+	answers map[string]string        // in force: the plan's and those given on this host
+	local   map[string]LocalDecision // by question
+	heard   map[string]bool          // questions whose answer was taken
 
 	members map[string]*member
 	stale   map[*member]bool // need a look, then a step
@@ -125,7 +126,7 @@ type turn struct {
 func newEngine(c Config, p *probes, places *places) *Engine {
 	e := &Engine{
 		owner: c.Owner, runtimes: c.Runtimes, probes: p, log: c.Log, places: places, spread: c.Random, maxGap: c.MaxGap,
-		plan: nil, answers: map[string]string{}, heard: map[string]bool{},
+		plan: nil, answers: map[string]string{}, local: map[string]LocalDecision{}, heard: map[string]bool{},
 		members: map[string]*member{}, stale: map[*member]bool{}, ready: map[*member]bool{},
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
 	}
@@ -179,12 +180,9 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 	was := e.plan
 	e.plan = p
 	e.env.Commit = p.Commit
-	answers := map[string]string{}
-	for _, d := range p.Decisions {
-		answers[d.Question] = d.Answer
-	}
-	changedAnswers := !maps.Equal(answers, e.answers)
-	e.answers = answers
+	answered := e.answers
+	e.answers = e.inForce()
+	changedAnswers := !maps.Equal(answered, e.answers)
 	named := make(map[string]bool, len(p.Tenants))
 	for i := range p.Tenants {
 		t := &p.Tenants[i]

@@ -121,7 +121,7 @@ func TestRolloutTripsAfterTwoFailures(t *testing.T) {
 				t.Errorf("%s is %s: %s", s.Name, s.State, s.Why)
 			}
 		}
-		if r := w.agent.Status().Rollouts; len(r) != 1 || r[0].Phase != reconcile.RolloutTripped || r[0].Summary.Failed != 2 {
+		if r := w.agent.Status().Rollouts; len(r) != 1 || r[0].Phase != reconcile.RolloutWaiting || r[0].Summary.Failed != 2 {
 			t.Errorf("rollouts %+v", r)
 		}
 		// A new process asks the very same, and starts nothing.

@@ -30,6 +30,8 @@ type Status struct {
 	Controller string `json:"otherController,omitempty"`
 	// Rollouts are those that are not closed.
 	Rollouts []reconcile.Rollout `json:"rollouts,omitempty"`
+	// Local are the answers given on this host, newest first.
+	Local []LocalDecision `json:"local,omitempty"`
 	// Notices are decisions of the plan that are of no effect here.
 	Notices []string `json:"notices,omitempty"`
 }
@@ -77,7 +79,7 @@ func (a *Agent) Status(tenant ...string) Status {
 	defer a.mu.Unlock()
 	e := a.engine
 	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.now(), Accepted: a.planAt,
-		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Rollouts: e.rollout.runs.Open(), Notices: e.notices(), Tenants: []TenantStatus{}}
+		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Rollouts: e.rollout.runs.Open(), Local: e.locals(), Notices: e.notices(), Tenants: []TenantStatus{}}
 	if a.plan != nil {
 		s.Commit = a.plan.Commit
 	}

@@ -109,7 +109,10 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 		Results: m.results, Answers: e.answers, Now: now, Env: &e.env,
 	}
 	if m.word != nil {
-		in.Local = *m.word
+		in.Retry = *m.word == wordRetry
+		if !in.Retry {
+			in.Local = *m.word
+		}
 	}
 	decision, rec := reconcile.Step(in, m.rec)
 	m.results, m.word = nil, nil
@@ -405,6 +408,9 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 		return 0, fmt.Errorf("read journal: %w", err)
 	}
 	if err := e.loadHeard(store); err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	}
+	if err := e.loadLocal(store); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	}
 	if raw, err := store.Get(journal.Meta, metaAdopt); err != nil {

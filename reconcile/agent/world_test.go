@@ -49,7 +49,7 @@ func (w *world) start() {
 		Runtimes: map[string]drivers.Runtime{"mem": w.host.Runtime()},
 		Storages: map[string]drivers.Storage{"mem": w.host.Storage()},
 		Router:   w.host.Router(), Prober: w.host.Prober(), Host: w.host,
-		Store: w.store, Random: func() float64 { return 0 },
+		Store: w.store, AllowLocal: true, Random: func() float64 { return 0 },
 	}
 	if testing.Verbose() {
 		c.Log = slog.New(slog.NewTextHandler(logger{w.t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
