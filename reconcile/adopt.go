@@ -42,7 +42,7 @@ func (m *machine) adopt() {
 		// Whether it ever passed a bake is not known: it stays for a person to
 		// look at, and is no way back by itself.
 		m.adoptData(kept)
-		m.rec.Kept, m.rec.KeptUntil = kept, m.now.Add(discardFor)
+		m.rec.Kept, m.rec.KeptUntil = kept, m.now.Add(plans.DefaultSoak.Std())
 	}
 	if m.want != nil && m.target.Core == v.Generation {
 		v.Target = m.target

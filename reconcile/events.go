@@ -44,6 +44,8 @@ const (
 	TenantRemoving = "tenant.removing"
 	// TenantRemoved: nothing of the tenant runs any more; its data stay for the grace.
 	TenantRemoved = "tenant.removed"
+	// TenantStuck: a dataset could not be destroyed; it is tried again with pauses.
+	TenantStuck = "tenant.stuck"
 	// TenantQuestion: a question waits for a person.
 	TenantQuestion = "tenant.question"
 )

@@ -28,14 +28,30 @@ func Explain(r Report, rec Record) []string {
 	for _, d := range r.Drift {
 		lines = append(lines, "Moved without the plan: "+d.Text+".")
 	}
-	for id, at := range plans.Sorted(rec.Discards) {
-		lines = append(lines, "Given up data "+id+" are destroyed at "+stamp(at.Add(discardFor))+".")
-	}
+	lines = append(lines, givenUp(rec)...)
 	if q := r.Question; q != nil {
 		lines = append(lines, "A question waits since "+stamp(q.Since)+" ("+q.ID+"): "+q.Text+".")
 		for answer, means := range plans.Sorted(q.Answers) {
 			lines = append(lines, "  "+answer+": "+means+".")
 		}
+	}
+	return lines
+}
+
+// givenUp tells of data that nothing uses any more.
+func givenUp(rec Record) []string {
+	var lines []string
+	rule := rec.Retention.Effective().Discarded
+	for id, at := range plans.Sorted(rec.Discards) {
+		line := "Given up data " + id + " are destroyed at " + stamp(at.Add(rule.For.Std()))
+		if rule.Count > 0 {
+			line += ", or when they are none of the newest " + itoa(rule.Count) + " any more"
+		}
+		lines = append(lines, line+".")
+	}
+	for id, s := range plans.Sorted(rec.Stuck) {
+		lines = append(lines, "Data "+id+" cannot be destroyed since "+stamp(s.Since)+" ("+plural(s.Tries, "try", "tries")+"): "+
+			s.Problem.Text+hint(s.Problem.Hint)+". It is tried again at "+stamp(s.Next)+".")
 	}
 	return lines
 }

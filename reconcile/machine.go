@@ -46,6 +46,9 @@ func begin(in Input, rec Record) *machine {
 	if in.Want != nil && !in.Want.Removed {
 		m.want, m.target = in.Want, in.Want.Target()
 	}
+	if in.Want != nil {
+		m.rec.Retention = in.Want.Retention
+	}
 	if m.now.Before(rec.Clock) {
 		m.now = rec.Clock
 	}
@@ -55,6 +58,7 @@ func begin(in Input, rec Record) *machine {
 	m.rec.Clock = m.now
 	m.rec.Entry.Hold = nil
 	m.heed()
+	m.unstick()
 	m.tick(m.passed)
 	return m
 }

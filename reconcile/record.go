@@ -44,6 +44,10 @@ type Record struct {
 	Withheld []Withheld `json:"withheld,omitempty"`
 	// Discards are the datasets given up, and since when.
 	Discards map[string]time.Time `json:"discards,omitempty"`
+	// Retention is what the plan last said of what is given up.
+	Retention plans.Retention `json:"retention,omitzero"`
+	// Stuck are the datasets that could not be destroyed.
+	Stuck map[string]Stuck `json:"stuck,omitempty"`
 
 	// Trouble is the last problem met, until it is overcome.
 	Trouble *Trouble `json:"trouble,omitempty"`
@@ -189,6 +193,11 @@ func (r Record) clone() Record {
 		r.Withheld[i].Problem = cloneProblem(r.Withheld[i].Problem)
 	}
 	r.Discards = maps.Clone(r.Discards)
+	r.Stuck = maps.Clone(r.Stuck)
+	for id, s := range plans.Sorted(r.Stuck) {
+		s.Problem = *cloneProblem(&s.Problem)
+		r.Stuck[id] = s
+	}
 	r.Trouble = copyOf(r.Trouble)
 	r.Starts = maps.Clone(r.Starts)
 	for key, s := range plans.Sorted(r.Starts) {

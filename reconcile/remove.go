@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -91,12 +92,7 @@ func (m *machine) removing() {
 		m.event(TenantRemoved, "nothing of "+m.in.Name+" runs any more")
 	}
 	if len(m.seen.Datasets) > 0 {
-		due := r.Gone.Add(discardFor)
-		m.say(StateRemoving, "", "nothing runs any more; its data are kept for the grace", "the data are destroyed at "+stamp(due))
-		m.wakeAt(due)
-		if !m.now.Before(due) {
-			m.destroyAll()
-		}
+		m.graceOfData()
 		return
 	}
 	m.act(Removing, "", Action{Verb: Forget, Why: "the tenant is gone"})
@@ -145,7 +141,7 @@ func (m *machine) lastSnapshot() bool {
 	if m.rec.Removal.Snapped {
 		return true
 	}
-	mark := "removal-" + digest(8, m.rec.Removal.Since.UTC().Format(time.RFC3339Nano))
+	mark := removalMark + digest(8, m.rec.Removal.Since.UTC().Format(time.RFC3339Nano))
 	var live []string
 	missing := false
 	for i := range m.seen.Datasets {
@@ -190,17 +186,39 @@ func (m *machine) giveUpData() bool {
 	return all
 }
 
-// destroyAll destroys what the grace kept: what is cloned before its origin.
-func (m *machine) destroyAll() {
+// graceOfData keeps what is left for its time, then destroys it: what is cloned
+// before its origin. With a count instead of an age it stays for good.
+func (m *machine) graceOfData() {
+	rule := m.retention().Final
+	if rule.Count > 0 {
+		m.say(StateRemoving, "", "nothing runs any more; its data are kept", "retention.final.count keeps them until it is 0")
+		return
+	}
+	due := m.rec.Removal.Gone.Add(rule.For.Std())
+	if m.now.Before(due) {
+		m.say(StateRemoving, "", "nothing runs any more; its data are kept for the grace", "the data are destroyed at "+stamp(due))
+		m.wakeAt(due)
+		return
+	}
+	text := ""
 	for i := range m.seen.Datasets {
 		d := &m.seen.Datasets[i]
-		if len(d.Clones) > 0 || m.isOrigin(d.ID) || d.Busy {
-			m.poll(pollBlind)
+		why := m.neededBy(d)
+		if why == "" && m.destroy(Removing, d, "the grace of a removed tenant is over") {
 			continue
 		}
-		m.act(Removing, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "the grace of a removed tenant is over"})
+		if text == "" {
+			text = d.ID + " cannot be destroyed: " + cmp.Or(why, m.rec.Stuck[d.ID].Problem.Text)
+		}
+	}
+	if len(m.actions) == 0 {
+		m.say(StateRemoving, "", "nothing runs any more; "+text, "it is tried again by itself")
+		m.poll(pollGone)
 	}
 }
+
+// pollGone is how often it is looked whether what keeps data is gone.
+const pollGone = time.Minute
 
 // comeBack undoes a removal whose tombstone was taken back: what runs goes on,
 // and data that were given up are taken over again by the next attempt.

@@ -7,14 +7,6 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-// Retention of what is given up: discarded data and snapshots nothing is cloned
-// from. A day lets a person who comes in the morning undo the night's work;
-// a snapshot costs little and tells more, so it stays a week.
-const (
-	discardFor  = 24 * time.Hour
-	snapshotFor = 7 * 24 * time.Hour
-)
-
 // retireDue retires the kept slot when its soak is over, the rollout it belongs
 // to is closed, and nobody has to decide about it.
 func (m *machine) retireDue() {
@@ -150,7 +142,7 @@ func (m *machine) dropOwn(v *Version) bool {
 			continue
 		}
 		if d.Role == observed.Rehearsal {
-			m.act(Retire, id, Action{Verb: Destroy, Dataset: id, Why: "a rehearsal's copy is of no further use"})
+			m.destroy(Retire, d, "a rehearsal's copy is of no further use")
 			continue
 		}
 		if d.Role != observed.Discarded {
@@ -206,8 +198,8 @@ func (m *machine) dropData(mark string, wrote bool) bool {
 				m.act(Switch, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 					Why: "writes since the switch are kept aside"})
 				m.discard(d.ID)
-			default:
-				m.act(Switch, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "made for a version that does not serve"})
+			case !m.destroy(Switch, d, "made for a version that does not serve"):
+				continue // it cannot go now, and holds nothing up; swept later
 			}
 			waits = true
 		}
@@ -230,61 +222,6 @@ func (m *machine) attemptKeeps(id string) bool {
 		}
 	}
 	return false
-}
-
-// sweep destroys what was given up and is past its retention, and snapshots
-// that are older than theirs.
-func (m *machine) sweep() {
-	if m.env.Empty || m.env.OtherController != "" || m.rec.Attempt != nil || m.needsStorage() && m.seen.Storage.Blind() {
-		return
-	}
-	m.strays()
-	for _, id := range sortedKeys(m.rec.Discards) {
-		d := m.dataset(id)
-		switch due := m.rec.Discards[id].Add(discardFor); {
-		case d == nil || d.Role != observed.Discarded || m.inUse(id, nil):
-			delete(m.rec.Discards, id)
-		case m.now.Before(due):
-			m.wakeAt(due)
-		case d.Busy || len(d.Clones) > 0 || len(d.Holds) > 0:
-		default:
-			m.act(Retire, id, Action{Verb: Destroy, Dataset: id, Why: "its retention is over"})
-		}
-	}
-	for i := range m.seen.Datasets {
-		d := &m.seen.Datasets[i]
-		if d.Role != observed.Origin || d.Created.IsZero() || len(d.Clones) > 0 || len(d.Holds) > 0 || d.Busy || m.isOrigin(d.ID) {
-			continue
-		}
-		if due := d.Created.Add(snapshotFor); m.now.Before(due) {
-			m.wakeAt(due)
-			continue
-		}
-		m.act(Retire, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "its retention is over"})
-	}
-}
-
-// strays gives up datasets that no version uses and no attempt will come back
-// for: made late, or by an attempt that a removal cut short.
-func (m *machine) strays() {
-	if m.rec.Current == nil {
-		return
-	}
-	for i := range m.seen.Datasets {
-		d := &m.seen.Datasets[i]
-		if m.inUse(d.ID, nil) || d.Busy {
-			continue
-		}
-		switch d.Role {
-		case observed.Rehearsal:
-			m.act(Retire, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: "a rehearsal's copy is of no further use"})
-		case observed.Live:
-			m.act(Retire, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
-				Why: "no version uses it"})
-		case observed.Discarded:
-			m.discard(d.ID)
-		}
-	}
 }
 
 func (m *machine) isOrigin(id string) bool {

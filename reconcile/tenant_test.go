@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,8 @@ import (
 //
 //	app=v1 worker=w1 side=s1 db=d1   images of services
 //	before=m1 migrate=m1 after=m1    jobs at beforeStart, beforeSwitch, afterSwitch
-//	data=clone:quiesce:stay[:driver] a volume the app writes to
+//	data=clone:quiesce:stay[:driver] a volume the app writes to; freeze=ID volatile many
+//	keeps=7d:3:24h                   retention preUpgrade:discarded:final, each an age or a count
 //	recreate active=blue idle=v2 routes=a.test,b.test routes=none
 //	bake=20s soak=1h keep=running retire=decision hold=reason until=1h removed
 func tenant(t *testing.T, words []string) *plans.Tenant {
@@ -73,6 +75,28 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 			d := p.Volumes["data"]
 			d.HoldLimit = duration(v)
 			p.Volumes["data"] = d
+		case "freeze":
+			d := p.Volumes["data"]
+			d.Freeze = &plans.Freeze{Service: "app", Command: []string{"checkpoint", v}, Thaw: []string{"resume"}, Timeout: duration("20s")}
+			p.Volumes["data"] = d
+		case "volatile":
+			d := p.Volumes["data"]
+			d.Volatile = true
+			p.Volumes["data"] = d
+		case "many":
+			d := p.Volumes["data"]
+			d.Access = "many"
+			p.Volumes["data"] = d
+		case "keeps": // preUpgrade, discarded, final; each FOR or COUNT
+			var rules [3]plans.Keep
+			for i, rule := range strings.Split(v, ":") {
+				if n, err := strconv.Atoi(rule); err == nil {
+					rules[i].Count = n
+				} else {
+					rules[i].For = duration(rule)
+				}
+			}
+			p.Retention = plans.Retention{PreUpgrade: rules[0], Discarded: rules[1], Final: rules[2]}
 		case "shared-data":
 			p.Volumes = map[string]plans.Volume{"data": {}}
 			db := p.Aside["db"]

@@ -53,6 +53,10 @@ func pause(c observed.Class, tries int) time.Duration {
 func (m *machine) heed() {
 	prefix := m.prefix()
 	for _, r := range m.in.Results {
+		if r.Verb == Destroy {
+			m.heedDestroy(r)
+			continue
+		}
 		if !strings.HasPrefix(r.ID, prefix) {
 			continue // of an attempt that ended meanwhile
 		}
