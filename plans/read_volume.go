@@ -27,12 +27,12 @@ func (r reader) volume(p *place, v any) Volume {
 	}
 }
 
-func (r reader) freeze(p *place, v any) *Freeze {
+func (r reader) freeze(p *place, v any) *Hook {
 	if v == nil {
 		return nil
 	}
 	m := r.object(p, v)
-	return &Freeze{
+	return &Hook{
 		Service: r.text(p.at("service"), m["service"]),
 		Command: r.texts(p.at("command"), m["command"]),
 		Thaw:    r.texts(p.at("thaw"), m["thaw"]),

@@ -11,7 +11,7 @@ type Volume struct {
 	OnBack    string   `json:"onBack,omitempty"`    // with quiesce: "" is stay; carry, discard
 	HoldLimit Duration `json:"holdLimit,omitempty"` // longest hold of a quiesced switch; default 30s
 	Rehearse  bool     `json:"rehearse,omitempty"`
-	Freeze    *Freeze  `json:"freeze,omitempty"`
+	Freeze    *Hook    `json:"freeze,omitempty"`
 	Import    bool     `json:"import,omitempty"`
 	Volatile  bool     `json:"volatile,omitempty"` // may be gone after a reboot; the application fills it again
 	Copy      Copy     `json:"copy,omitzero"`
@@ -29,10 +29,10 @@ type Volume struct {
 	Filesystem string `json:"filesystem,omitempty"` // with size: "" is xfs, or ext4
 }
 
-// Freeze brings a service's data to rest for a snapshot taken while it runs.
+// Hook brings a service's data to rest for a snapshot taken while it runs.
 // Both commands run as one-shot instances beside the service: its image, user,
 // environment, mounts and network.
-type Freeze struct {
+type Hook struct {
 	Service string   `json:"service"`
 	Command []string `json:"command"`
 	Thaw    []string `json:"thaw,omitempty"`    // afterwards, whatever came of the snapshot
@@ -66,7 +66,7 @@ const (
 )
 
 // Limit is the longest each of the two commands may take.
-func (f *Freeze) Limit() Duration {
+func (f *Hook) Limit() Duration {
 	if f.Timeout > 0 {
 		return f.Timeout
 	}
