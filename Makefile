@@ -6,7 +6,7 @@ LDFLAGS    := -s -w -X main.release=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RUNTIME    ?= process
 
-.PHONY: help build demo deps test check lint bench soak clean
+.PHONY: help build demo deps test check vm lint bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ demo: build ## the main job on this machine, explained as it goes (RUNTIME=docke
 
 deps: ## install what the tests need and is missing (Debian, root)
 	@.ci/deps
+
+vm: deps ## the image of the test VM with OpenZFS, if it is not there (about ten minutes)
+	@.ci/vm
 
 test: deps ## all tests, on real parts
 	@.ci/test

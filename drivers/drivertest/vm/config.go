@@ -59,9 +59,9 @@ func (c Config) settings() string {
 }
 
 // script is the command with its environment.
-func (c Config) script() string {
+func (c Config) script(i Image) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "#!/bin/sh\nexport %s=%s\n", insideVariable, Accel())
+	fmt.Fprintf(&b, "#!/bin/sh\nexport %s=%s\n", insideVariable, i.Accel())
 	for _, k := range sortedKeys(c.Env) {
 		fmt.Fprintf(&b, "export %s=%s\n", k, quoted(c.Env[k]))
 	}
@@ -92,7 +92,7 @@ func (c Config) initrd(i Image, file string) (err error) {
 	if err := a.text("vm/settings", c.settings()); err != nil {
 		return err
 	}
-	if err := a.text("vm/command", c.script()); err != nil {
+	if err := a.text("vm/command", c.script(i)); err != nil {
 		return err
 	}
 	for _, name := range sortedKeys(c.Files) {

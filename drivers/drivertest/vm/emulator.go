@@ -9,8 +9,6 @@ import (
 
 // emulator is the command that runs a machine.
 func (i Image) emulator(c Config, m *Machine) *exec.Cmd {
-	root := filepath.Join(i.Dir, "qemu", "usr")
-	libraries := filepath.Join(root, "lib", "x86_64-linux-gnu")
 	memory, cpus := c.Memory, c.CPUs
 	if memory == 0 {
 		memory = defaultMemory
@@ -19,9 +17,7 @@ func (i Image) emulator(c Config, m *Machine) *exec.Cmd {
 		cpus = defaultCPUs
 	}
 	args := []string{
-		"--library-path", libraries, filepath.Join(root, "bin", "qemu-system-x86_64"),
-		"-L", filepath.Join(root, "share", "seabios"), "-L", filepath.Join(root, "share", "qemu"),
-		"-machine", "q35", "-cpu", "max", "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(memory),
+		"-machine", "q35", "-cpu", cpuModel, "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(memory),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-kernel", filepath.Join(i.Dir, "vmlinuz"), "-initrd", m.path("initrd"),
 		"-append", "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on",
@@ -35,11 +31,11 @@ func (i Image) emulator(c Config, m *Machine) *exec.Cmd {
 			"-drive", fmt.Sprintf("if=none,id=d%d,file=%s,format=raw,cache=writeback,discard=unmap", n, file),
 			"-device", fmt.Sprintf("virtio-blk-pci,drive=d%d", n))
 	}
-	if Accel() == "tcg" {
-		args = append(args, "-accel", "tcg,thread=multi,tb-size=512")
-	} else {
-		args = append(args, "-accel", Accel(), "-accel", "tcg")
+	accel := i.Accel()
+	if accel == "tcg" {
+		accel = "tcg,thread=multi,tb-size=512"
 	}
+	args = append(args, "-accel", accel)
 	if len(c.Forward) > 0 {
 		network := "user,id=n0,restrict=on"
 		for there, here := range m.ports {
@@ -47,5 +43,15 @@ func (i Image) emulator(c Config, m *Machine) *exec.Cmd {
 		}
 		args = append(args, "-netdev", network, "-device", "virtio-net-pci,netdev=n0,romfile=")
 	}
-	return exec.Command(filepath.Join(libraries, "ld-linux-x86-64.so.2"), args...)
+	return i.qemu(args...)
+}
+
+// qemu is the image's emulator, with its own libraries.
+func (i Image) qemu(args ...string) *exec.Cmd {
+	root := filepath.Join(i.Dir, "qemu", "usr")
+	libraries := filepath.Join(root, "lib", "x86_64-linux-gnu")
+	return exec.Command(filepath.Join(libraries, "ld-linux-x86-64.so.2"), append([]string{
+		"--library-path", libraries, filepath.Join(root, "bin", "qemu-system-x86_64"),
+		"-L", filepath.Join(root, "share", "seabios"), "-L", filepath.Join(root, "share", "qemu"),
+	}, args...)...)
 }

@@ -33,22 +33,21 @@ type Machine struct {
 
 // Boot starts a machine. It ends with its command, with Cut, or with ctx.
 func (i Image) Boot(ctx context.Context, c Config) (m *Machine, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("boot VM: %w", err)
-		}
-	}()
 	m = &Machine{config: c, ports: map[int]string{}, ready: make(chan struct{}), over: make(chan struct{})}
 	m.console.copy = c.Console
 	// Short: a socket is in it.
 	if m.dir, err = os.MkdirTemp("", "vm-"); err != nil {
 		return nil, err
 	}
-	started := false
+	var control net.Listener
 	defer func() {
-		if !started {
-			err = errors.Join(err, os.RemoveAll(m.dir))
+		if err == nil {
+			return
 		}
+		if control != nil {
+			control.Close()
+		}
+		err = fmt.Errorf("boot VM: %w", errors.Join(err, os.RemoveAll(m.dir)))
 	}()
 	if err := c.initrd(i, m.path("initrd")); err != nil {
 		return nil, err
@@ -62,11 +61,9 @@ func (i Image) Boot(ctx context.Context, c Config) (m *Machine, err error) {
 	if err := emptyFile(m.path("out"), outSize); err != nil {
 		return nil, err
 	}
-	control, err := net.Listen("unix", m.path("control"))
-	if err != nil {
+	if control, err = net.Listen("unix", m.path("control")); err != nil {
 		return nil, err
 	}
-	defer control.Close()
 	for _, port := range c.Forward {
 		if m.ports[port], err = freeAddress(); err != nil {
 			return nil, err
@@ -79,7 +76,6 @@ func (i Image) Boot(ctx context.Context, c Config) (m *Machine, err error) {
 	if err := m.cmd.Start(); err != nil {
 		return nil, err
 	}
-	started = true
 	go m.attend(ctx, control)
 	return m, nil
 }

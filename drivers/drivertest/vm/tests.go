@@ -53,7 +53,7 @@ func Tests(t *testing.T, c Config) {
 		t.Fatal(err)
 	}
 	exit, err := m.Wait()
-	t.Logf("%s, %s: %s", image.About, Accel(), time.Since(began).Round(100*time.Millisecond))
+	t.Logf("%s, %s: %s", image.About, image.Accel(), time.Since(began).Round(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ exit 7
 	if err != nil || exit != 7 {
 		t.Fatalf("status %d, %v:\n%s", exit, err, m.Console())
 	}
-	t.Logf("%s, %s: ready after %s, whole run %s", i.About, Accel(), ready.Round(10*time.Millisecond), time.Since(began).Round(10*time.Millisecond))
+	t.Logf("%s, %s: ready after %s, whole run %s", i.About, i.Accel(), ready.Round(10*time.Millisecond), time.Since(began).Round(10*time.Millisecond))
 	for name, want := range map[string]string{"word": "it's said\n", "deep/f": "deep\n"} {
 		got, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil || string(got) != want {
