@@ -34,6 +34,8 @@ type Document struct {
 	// Hash names the document's content, the same for the same content; "" is
 	// not known. See Memory.
 	Hash string
+	// Zones are the time zones the spec names, with their rules.
+	Zones map[string]Zone
 	// Where gives the place of a field by its path ("/services/app/image"),
 	// or the nearest parent that has one. Never nil after loading.
 	Where func(path string) Pos

@@ -1,6 +1,10 @@
 package plans
 
-import "math"
+import (
+	"math"
+	"strconv"
+	"strings"
+)
 
 // BatchPolicy says how a change spreads over the tenants of a template. The
 // zero policy moves one tenant at a time and stops at the first failure.
@@ -31,6 +35,20 @@ type BatchPolicy struct {
 	// MaxFailureRatio of failed to finished tenants stops it after a whole
 	// batch; 0: no ratio does.
 	MaxFailureRatio float64 `json:"maxFailureRatio,omitempty"`
+	// MinHealthy is how many of the tenants that change together stay healthy at
+	// least: nothing is started that could take their number below, and the
+	// rollout stops if it falls below. "": there is no floor.
+	MinHealthy Floor `json:"minHealthy,omitempty"`
+	// Windows are the times in which something may be started; none: any time.
+	Windows []Window `json:"windows,omitempty"`
+	// Freeze are days on which nothing is started, windows or not.
+	Freeze []Freeze `json:"freeze,omitempty"`
+	// TimeZone is the name of the zone of Windows and Freeze, "" for UTC; Zone
+	// has its rules.
+	TimeZone string `json:"timeZone,omitempty"`
+	Zone     *Zone  `json:"zone,omitempty"`
+	// Approval is PerBatch where a person is asked before each batch, or "".
+	Approval string `json:"approval,omitempty"`
 	// OnTrip is "" for wait (a person is asked), or rollback.
 	OnTrip string `json:"onTrip,omitempty"`
 }
@@ -51,6 +69,25 @@ const DefaultHealthWithin = 300 * Second
 
 // Rollback is the word of OnTrip for going back without a question.
 const Rollback = "rollback"
+
+// PerBatch is the word of Approval for a question before each batch.
+const PerBatch = "perBatch"
+
+// Floor is the least number of tenants ("40") or a share of them ("90%").
+type Floor string
+
+// Of is how many of so many tenants the floor is, rounded up.
+func (f Floor) Of(n int) int {
+	text, percent := strings.CutSuffix(string(f), "%")
+	k, err := strconv.Atoi(text)
+	switch {
+	case err != nil:
+		return 0 // refused when the plan was read
+	case percent:
+		return int(math.Ceil(float64(k) * float64(n) / 100))
+	}
+	return k
+}
 
 // Size is how many tenants a batch holds when a change has so many members.
 func (p *BatchPolicy) Size(members int) int {

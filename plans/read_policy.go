@@ -35,6 +35,11 @@ func (r *resolver) policy(d *Document) BatchPolicy {
 	if out.MaxFailureRatio = read.float(p, v); v != nil && (out.MaxFailureRatio <= 0 || out.MaxFailureRatio > 1) {
 		r.found.add(d.At, "/spec/maxFailureRatio", fmt.Sprintf("maxFailureRatio is %g", out.MaxFailureRatio), "write a share above 0 and up to 1, such as 0.3")
 	}
+	p, v = field("minHealthy")
+	out.MinHealthy = read.floor(p, v)
+	r.calendar(d, &out)
+	p, v = field("approval")
+	out.Approval = read.choice(p, v, "none", PerBatch)
 	p, v = field("onTrip")
 	out.OnTrip = read.choice(p, v, "wait", Rollback)
 	if out.BatchPct > 0 && out.BatchSize > 0 {

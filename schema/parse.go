@@ -130,6 +130,7 @@ func document(p part, root *yaml.Node, doc map[string]any) plans.Document {
 	if d.Spec == nil {
 		d.Spec = map[string]any{}
 	}
+	d.Zones = zonesOf(&d)
 	return d
 }
 

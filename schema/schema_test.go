@@ -117,6 +117,7 @@ var (
 		"Tenant/services/*/files/*/digest":  "computed from the content",
 		"Tenant/services/*/files/*/content": "read from the commit",
 		"BatchPolicy/name":                  "from metadata",
+		"BatchPolicy/zone":                  "the rules of timeZone",
 		"Decision/name":                     "from metadata",
 	}
 )
