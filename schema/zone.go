@@ -34,12 +34,19 @@ func Zone(name string) (plans.Zone, error) {
 	z := plans.Zone{Name: name}
 	for t := zonesFrom.In(loc); t.Before(zonesTo); {
 		abbr, offset := t.Zone()
-		z.Changes = append(z.Changes, plans.ZoneChange{At: t.Unix(), Offset: offset, Abbr: abbr})
-		_, end := t.ZoneBounds()
-		if end.IsZero() {
-			break
+		if n := len(z.Changes); n == 0 || z.Changes[n-1].Offset != offset || z.Changes[n-1].Abbr != abbr {
+			z.Changes = append(z.Changes, plans.ZoneChange{At: t.Unix(), Offset: offset, Abbr: abbr})
 		}
-		t = end
+		_, end := t.ZoneBounds()
+		switch {
+		case end.IsZero():
+			t = zonesTo
+		case end.After(t):
+			t = end
+		default:
+			// The last day of a leap year is said to end before it began.
+			t = t.Add(24 * time.Hour)
+		}
 	}
 	zones.Store(name, z)
 	return z, nil
