@@ -166,7 +166,7 @@ func (c *Client) Pass(ctx context.Context, fn func(Line)) (Outcome, error) {
 // Events calls fn with the events q selects, and with follow with every later
 // one until ctx ends.
 func (c *Client) Events(ctx context.Context, q journal.Query, follow bool, fn func(journal.Logged)) error {
-	v := url.Values{"tenant": {q.Tenant}, "after": {strconv.FormatUint(q.After, 10)}, "last": {strconv.Itoa(q.Last)}}
+	v := url.Values{"tenant": {q.Tenant}, "rollout": {q.Rollout}, "after": {strconv.FormatUint(q.After, 10)}, "last": {strconv.Itoa(q.Last)}}
 	if !q.Since.IsZero() {
 		v.Set("since", q.Since.Format(time.RFC3339Nano))
 	}

@@ -38,7 +38,7 @@ type Line struct {
 // status) may be served elsewhere through Public.
 //
 //	GET  /healthz  /metrics  /api/status  /api/drift  /api/explain/TENANT
-//	GET  /api/events?after=&since=&tenant=&last=&follow=1     JSON lines
+//	GET  /api/events?after=&since=&tenant=&rollout=&last=&follow=1   JSON lines
 //	GET  /api/preview                                         the dry-run of the newest commit
 //	POST /api/preview                                         that of the resolved plan in the body
 //	POST /api/pass                                            JSON lines (Line)
@@ -192,7 +192,7 @@ func (a *Agent) serveEvents(w http.ResponseWriter, r *http.Request) {
 
 func eventQuery(r *http.Request) (q journal.Query, err error) {
 	v := r.URL.Query()
-	q.Tenant = v.Get("tenant")
+	q.Tenant, q.Rollout = v.Get("tenant"), v.Get("rollout")
 	if s := v.Get("after"); s != "" {
 		q.After, err = strconv.ParseUint(s, 10, 64)
 	}

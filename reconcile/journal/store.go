@@ -93,11 +93,14 @@ type Query struct {
 	After  uint64    // only later numbers
 	Since  time.Time // only at or after
 	Tenant string    // only of this tenant
-	Last   int       // at most so many, the newest; 0: all
+	// Rollout selects the events that have this id in their field rollout.
+	Rollout string
+	Last    int // at most so many, the newest; 0: all
 }
 
 func (q Query) wants(e *Logged) bool {
-	return e.Seq > q.After && !e.Time.Before(q.Since) && (q.Tenant == "" || e.Tenant == q.Tenant)
+	return e.Seq > q.After && !e.Time.Before(q.Since) && (q.Tenant == "" || e.Tenant == q.Tenant) &&
+		(q.Rollout == "" || e.Fields["rollout"] == q.Rollout)
 }
 
 // trim keeps the newest q.Last of events.
