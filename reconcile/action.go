@@ -20,6 +20,7 @@ const (
 	Promote   Verb = "promote"   // Dataset
 	SetRole   Verb = "setRole"   // Dataset, Role, Slot
 	Destroy   Verb = "destroy"   // Dataset
+	Measure   Verb = "measure"   // Dataset, Datasets (one: the snapshot since which); answers with Bytes
 	Start     Verb = "start"     // Instance
 	Stop      Verb = "stop"      // Key, Grace
 	Remove    Verb = "remove"    // Key
@@ -94,5 +95,7 @@ type Result struct {
 	Verb    Verb              `json:"verb"`
 	Problem *observed.Problem `json:"problem,omitempty"` // nil: done
 	Cut     int               `json:"cut,omitempty"`     // of Cut
+	Bytes   int64             `json:"bytes,omitempty"`   // of Measure, written since
+	Since   string            `json:"since,omitempty"`   // the snapshot
 	Took    time.Duration     `json:"took,omitempty"`
 }

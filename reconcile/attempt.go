@@ -81,6 +81,9 @@ type Attempt struct {
 	Restored bool `json:"restored,omitempty"`
 	// Carry says that an old generation is brought to the new data.
 	Carry bool `json:"carry,omitempty"`
+	// Restore are the snapshots the new version's data are cloned from, by volume,
+	// where a person said that the data go back.
+	Restore map[string]string `json:"restore,omitempty"`
 	// Exclusive says that old and new never run at the same time (recreate).
 	Exclusive bool `json:"exclusive,omitempty"`
 	// Failing says that the new version fails and waits for a word on its data.
@@ -93,6 +96,11 @@ type Attempt struct {
 	Jobs []string `json:"jobs,omitempty"`
 	// JobFrom is how much of the phase's clock had run when a job was first seen.
 	JobFrom map[string]time.Duration `json:"jobFrom,omitempty"`
+	// Frozen are the volumes whose freeze was ordered and not undone yet, Freezes
+	// how often all were thawed, HookFrom when each hook was first seen.
+	Frozen   map[string]Frozen    `json:"frozen,omitempty"`
+	Freezes  int                  `json:"freezes,omitempty"`
+	HookFrom map[string]time.Time `json:"hookFrom,omitempty"`
 	// Cut counts the requests ended by us.
 	Cut int `json:"cut,omitempty"`
 	// Bake is what the plan last said of it.
@@ -115,10 +123,13 @@ func (a *Attempt) clone() *Attempt {
 	c := *a
 	c.New = *a.New.clone()
 	c.Shared = maps.Clone(a.Shared)
+	c.Restore = maps.Clone(a.Restore)
 	c.Problem = cloneProblem(a.Problem)
 	c.Hold = copyOf(a.Hold)
 	c.Jobs = slices.Clone(a.Jobs)
 	c.JobFrom = maps.Clone(a.JobFrom)
+	c.Frozen = cloneFrozen(a.Frozen)
+	c.HookFrom = maps.Clone(a.HookFrom)
 	return &c
 }
 

@@ -61,11 +61,16 @@ func (m *machine) mayGoBack(why string) bool {
 	a := m.rec.Attempt
 	word := m.onBack()
 	if word == plans.Stay {
-		word = m.ask("back", "the new version of "+m.in.Name+" fails ("+why+") and has answered writes since "+
-			stamp(m.rec.Current.Since)+"; going back to "+short(m.rec.Kept.Generation)+" would leave them behind",
+		left, told := m.leftBehind()
+		if !told {
+			a.Failing = true
+			return false // asked once the cost is known
+		}
+		word = m.ask("back", "the new version of "+m.in.Name+" fails ("+why+") and has answered writes; going back to "+
+			short(m.rec.Kept.Generation)+" would leave behind "+left,
 			map[string]string{
 				plans.Stay:    "the new version keeps serving as it is",
-				plans.Discard: "serve the old version on the old data; writes since " + stamp(m.rec.Current.Since) + " are kept aside",
+				plans.Discard: "serve the old version on the old data; " + left + ", is kept aside",
 				plans.Carry:   "serve the old version on the new data, by a second switch with a hold",
 			}, a.ID)
 	}
@@ -89,7 +94,9 @@ func (m *machine) mayGoBack(why string) bool {
 // to the new data.
 func (m *machine) carry(why string) {
 	a, old := m.rec.Attempt, m.rec.Kept
-	m.rec.withhold(Withheld{Target: a.Target, Reason: Failed, Why: why, Since: m.now, Attempt: a.ID})
+	if len(a.Restore) == 0 {
+		m.rec.withhold(Withheld{Target: a.Target, Reason: Failed, Why: why, Since: m.now, Attempt: a.ID})
+	}
 	m.event(TenantFailed, m.in.Name+": "+why, "attempt", a.ID, "why", why, "way", "carry")
 	m.rec.Attempt = nil
 	n := m.newAttempt(KindCore, Backward, old.Target)
@@ -111,6 +118,7 @@ func (m *machine) goBack() {
 		m.liveBack()
 		return
 	}
+	thawed := m.thaw()
 	if a.Restored && (a.New.Entry.Tenant != "" || m.rec.Entry.Tenant != "") && m.routed() == a.New.Slot {
 		a.Restored = false // a switch that was given up came late, or somebody's edit
 	}
@@ -130,7 +138,7 @@ func (m *machine) goBack() {
 	if m.rec.Entry.Tenant != "" && !m.drained(a.New.Slot, a) {
 		return
 	}
-	if !m.clearNew() {
+	if !thawed || !m.clearNew() {
 		return
 	}
 	m.endBack()
@@ -385,7 +393,7 @@ func (m *machine) endAttempt() {
 // giveUp forgets an attempt that went back and withholds its target.
 func (m *machine) giveUp() {
 	a := m.rec.Attempt
-	if a.Reason != superseded {
+	if a.Reason != superseded && len(a.Restore) == 0 {
 		m.rec.withhold(Withheld{Target: a.Target, Reason: a.Reason, Why: a.Why, Since: m.now,
 			Attempt: a.ID, Problem: cloneProblem(a.Problem)})
 	}

@@ -57,7 +57,7 @@ func (m *machine) blockedBy() (why, next string) {
 		return "an object that is not ours bears a name it needs: " + m.seen.Foreign[0], "remove or rename " + m.seen.Foreign[0]
 	}
 	if why := m.unfrozen(); why != "" && m.coreMoves() && cur != nil {
-		return why, "say writes: quiesce, or use a driver whose snapshots are of one moment"
+		return why, "say writes: quiesce, add a freeze hook, or use a driver whose snapshots are of one moment"
 	}
 	return "", ""
 }
@@ -66,7 +66,7 @@ func (m *machine) blockedBy() (why, next string) {
 func (m *machine) unfrozen() string {
 	for name, v := range plans.Sorted(m.want.Volumes) {
 		copies := v.OnUpgrade == plans.Snapshot && !recreates(m.want) || v.OnUpgrade == plans.Clone && (v.Writes != plans.Quiesce || v.Rehearse)
-		if copies && !m.env.PointInTime(cmp.Or(v.Driver, "dir")) {
+		if copies && v.Freeze == nil && !m.env.PointInTime(cmp.Or(v.Driver, "dir")) {
 			return "volume " + name + " would be copied while it is written: driver " + cmp.Or(v.Driver, "dir") + " has no snapshot of one moment"
 		}
 	}

@@ -84,8 +84,27 @@ func serves(rec Record) []string {
 	default:
 		lines = append(lines, "The way back is "+versionText(kept)+", kept until "+stamp(rec.KeptUntil)+".")
 	}
+	if rec.Kept != nil && cur.Wrote {
+		lines = append(lines, wayBackCost(rec)...)
+	}
 	if rec.Idle != nil {
 		lines = append(lines, "The named idle slot runs "+versionText(rec.Idle)+".")
+	}
+	return lines
+}
+
+// wayBackCost says what the way back would leave behind, as last measured.
+func wayBackCost(rec Record) []string {
+	var lines []string
+	for name, id := range plans.Sorted(rec.Current.Data) {
+		if rec.Kept.Data[name] == "" || rec.Kept.Data[name] == id {
+			continue
+		}
+		line := "Going back would leave behind what was written to " + name + " since " + stamp(rec.Current.Since)
+		if m, ok := rec.Measured[id]; ok && m.Bytes >= 0 {
+			line += ": " + bytesText(m.Bytes) + " at " + stamp(m.At)
+		}
+		lines = append(lines, line+".")
 	}
 	return lines
 }

@@ -74,6 +74,9 @@ func (m *machine) safe() bool {
 	if a == nil {
 		return true
 	}
+	if len(a.Frozen) > 0 {
+		return false
+	}
 	if m.seen.Route.Held || a.Hold != nil && (a.Stopped || a.Ordered || a.Back) {
 		return false
 	}

@@ -52,6 +52,8 @@ func (m *machine) prepareVolume(name string, v plans.Volume) (string, bool) {
 		return m.cloneOf(name, v, observed.Rehearsal)
 	}
 	switch {
+	case a.Restore[name] != "":
+		return m.restored(name, v)
 	case !had:
 		return m.created(name, v)
 	case mode == plans.Fresh:
@@ -94,17 +96,36 @@ func (m *machine) created(name string, v plans.Volume) (string, bool) {
 
 // cloneOf proves a writable copy of the attempt's snapshot of a volume.
 func (m *machine) cloneOf(name string, v plans.Volume, role observed.Role) (string, bool) {
-	a := m.rec.Attempt
-	mark := m.mark()
-	snap := m.datasetOf(name, mark, observed.Origin)
+	snap := m.datasetOf(name, m.mark(), observed.Origin)
 	if snap == nil {
 		return "", false
 	}
+	return m.cloneFrom(snap, name, v, role, m.rec.Attempt.New.Slot)
+}
+
+// restored proves a writable copy of the snapshot a person said to go back to.
+func (m *machine) restored(name string, v plans.Volume) (string, bool) {
+	a := m.rec.Attempt
+	snap := m.dataset(a.Restore[name])
+	if snap == nil {
+		m.fail("snapshot "+a.Restore[name]+" of volume "+name+" is not there any more", nil)
+		return "", false
+	}
+	slot := plans.Shared
+	if v.OnUpgrade == plans.Clone || v.OnUpgrade == plans.Fresh {
+		slot = a.New.Slot
+	}
+	return m.cloneFrom(snap, name, v, observed.Live, slot)
+}
+
+// cloneFrom proves the attempt's clone of a snapshot.
+func (m *machine) cloneFrom(snap *observed.Dataset, name string, v plans.Volume, role observed.Role, slot plans.Slot) (string, bool) {
+	mark := m.mark()
 	if d := m.datasetOf(name, mark, role); d != nil && d.Origin == snap.ID {
 		return d.ID, d.Ready
 	}
-	m.act(Prepare, name, Action{Verb: Clone, Slot: a.New.Slot, Dataset: snap.ID, Volume: &VolumeOrder{Name: name,
-		Slot: a.New.Slot, Volume: v, Attempt: mark, Generation: a.New.Generation, Role: role},
+	m.act(Prepare, name, Action{Verb: Clone, Slot: slot, Dataset: snap.ID, Volume: &VolumeOrder{Name: name,
+		Slot: slot, Volume: v, Attempt: mark, Generation: m.rec.Attempt.New.Generation, Role: role},
 		Why: "the new version gets its own copy of the data"})
 	return "", false
 }

@@ -76,7 +76,10 @@ func (m *machine) retryAnswer(w *Withheld) bool {
 
 // asksBack says that a way back waits for a word on the writes it would leave.
 func (m *machine) asksBack() bool {
-	if !m.rec.Current.Wrote || m.onBack() != plans.Stay || m.backAnswer() != "" {
+	if !m.rec.Current.Wrote || m.onBack() != plans.Stay {
+		return false
+	}
+	if _, told := m.leftBehind(); told && m.backAnswer() != "" {
 		return false
 	}
 	m.say(Waiting, "", "going back to "+short(m.rec.Kept.Generation)+" would leave writes behind", "waits for the answer to the question")
@@ -86,11 +89,15 @@ func (m *machine) asksBack() bool {
 // backAnswer asks what happens to writes a person's way back would leave.
 func (m *machine) backAnswer() string {
 	k := m.rec.Kept
+	left, told := m.leftBehind()
+	if !told {
+		return ""
+	}
 	return m.ask("data-back", "the plan takes "+m.in.Name+" back to "+short(k.Generation)+", and "+short(m.rec.Current.Generation)+
-		" has answered writes since "+stamp(m.rec.Current.Since),
+		" has answered writes: "+left,
 		map[string]string{
 			plans.Carry:   "serve the old version on the data as they are now, by a second switch with a hold",
-			plans.Discard: "serve the old version on its own data; writes since " + stamp(m.rec.Current.Since) + " are kept aside",
+			plans.Discard: "serve the old version on its own data; " + left + ", is kept aside",
 		}, k.Attempt, m.rec.Current.Attempt)
 }
 

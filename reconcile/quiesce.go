@@ -14,8 +14,8 @@ func (m *machine) quiesces() bool {
 	if a.Kind != KindCore || m.want == nil || m.rec.Current == nil || a.Reused {
 		return false
 	}
-	for _, v := range plans.Sorted(m.want.Volumes) {
-		if v.OnUpgrade == plans.Clone && v.Writes == plans.Quiesce {
+	for name, v := range plans.Sorted(m.want.Volumes) {
+		if v.OnUpgrade == plans.Clone && v.Writes == plans.Quiesce && a.Restore[name] == "" {
 			return true
 		}
 	}
@@ -84,10 +84,11 @@ func (m *machine) newHold() *HoldWindow {
 	return &HoldWindow{ID: m.in.Name + "/" + a.ID + "/" + digest(4, m.now.UTC().Format(time.RFC3339Nano)), At: m.now, Limit: m.holdLimit()}
 }
 
-// pressed says that requests wait or writers are stopped: no pause is kept.
+// pressed says that requests wait, writers are stopped or something is frozen: no
+// pause is kept.
 func (m *machine) pressed() bool {
 	a := m.rec.Attempt
-	return a != nil && a.Hold != nil && a.Back
+	return a != nil && (a.Hold != nil && a.Back || len(a.Frozen) > 0)
 }
 
 // quiesce proves, in this order: requests wait at the router, none is open any
@@ -227,27 +228,48 @@ func (m *machine) writes(p part) bool {
 	return false
 }
 
-// snapshots proves one snapshot of this attempt for every volume that is cloned.
+// snapshots proves one snapshot of this attempt for every volume that is cloned,
+// taken in one act by each driver that keeps some of them.
 func (m *machine) snapshots() bool {
 	a := m.rec.Attempt
-	var need []string
-	missing := false
+	var volumes []string
+	missing := map[string][]string{}
 	for name, v := range plans.Sorted(m.want.Volumes) {
 		d, had := m.rec.Data[name]
-		if !had || v.OnUpgrade != plans.Clone && v.OnUpgrade != plans.Snapshot {
+		if !had || a.Restore[name] != "" || v.OnUpgrade != plans.Clone && v.OnUpgrade != plans.Snapshot {
 			continue
 		}
-		need = append(need, d.Dataset)
+		volumes = append(volumes, name)
 		if s := m.datasetOf(name, m.mark(), observed.Origin); s == nil || !s.Ready {
-			missing = true
+			missing[d.Driver] = nil
 		}
 	}
-	if !missing {
-		return true
+	if len(missing) == 0 {
+		return m.thaw()
 	}
-	m.act(Quiesce, "final", Action{Verb: Snapshot, Datasets: need,
-		Volume: &VolumeOrder{Attempt: m.mark(), Generation: a.New.Generation, Role: observed.Origin},
-		Why:    "the snapshot the new version starts from, and the way back to these data"})
+	if m.waiting() {
+		m.thaw() // the pause can be long, and the service cannot wait
+		m.wakeAt(m.rec.Trouble.Next)
+		return false
+	}
+	if !m.freeze(volumes) {
+		return false
+	}
+	for _, name := range volumes {
+		d := m.rec.Data[name]
+		if _, here := missing[d.Driver]; here {
+			missing[d.Driver] = append(missing[d.Driver], d.Dataset)
+		}
+	}
+	for driver, sets := range plans.Sorted(missing) {
+		subject := "final"
+		if len(missing) > 1 {
+			subject += "/" + driver
+		}
+		m.act(Quiesce, subject, Action{Verb: Snapshot, Datasets: sets,
+			Volume: &VolumeOrder{Attempt: m.mark(), Generation: a.New.Generation, Role: observed.Origin, Volume: plans.Volume{Driver: driver}},
+			Why:    "the snapshot the new version starts from, and the way back to these data"})
+	}
 	return false
 }
 

@@ -46,6 +46,10 @@ type Record struct {
 	Discards map[string]time.Time `json:"discards,omitempty"`
 	// Retention is what the plan last said of what is given up.
 	Retention plans.Retention `json:"retention,omitzero"`
+	// Restore is a way back of the data that a person asked for.
+	Restore *Restore `json:"restore,omitempty"`
+	// Measured is how much was written to datasets since snapshots of them.
+	Measured map[string]Measured `json:"measured,omitempty"`
 	// Stuck are the datasets that could not be destroyed.
 	Stuck map[string]Stuck `json:"stuck,omitempty"`
 
@@ -193,6 +197,8 @@ func (r Record) clone() Record {
 		r.Withheld[i].Problem = cloneProblem(r.Withheld[i].Problem)
 	}
 	r.Discards = maps.Clone(r.Discards)
+	r.Restore = copyOf(r.Restore)
+	r.Measured = maps.Clone(r.Measured)
 	r.Stuck = maps.Clone(r.Stuck)
 	for id, s := range plans.Sorted(r.Stuck) {
 		s.Problem = *cloneProblem(&s.Problem)

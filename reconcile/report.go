@@ -84,7 +84,7 @@ func (m *machine) tell() {
 	if a := rec.Attempt; a != nil && a.Failing {
 		r.Failed = true
 	}
-	if a := rec.Attempt; a != nil && a.Back && a.Reason != superseded && a.Target == m.target {
+	if a := rec.Attempt; a != nil && a.Back && a.Reason != superseded && a.Target == m.target && len(a.Restore) == 0 {
 		r.Failed = true
 	}
 	if t := rec.Trouble; t != nil && r.Problem == nil {

@@ -23,6 +23,7 @@ func (m *machine) takeBack(by, from string) (why string) {
 	switch {
 	case a != nil && a.Target == m.target && !a.Back:
 		m.turn(RolledBack, by, nil)
+		return ""
 	case a != nil:
 		return "" // once it is over
 	case m.want == nil || m.rec.Current == nil:
@@ -31,21 +32,28 @@ func (m *machine) takeBack(by, from string) (why string) {
 		return "no version is kept for the way back"
 	case from != "" && kept.Generation != from:
 		return "the version it came from is not the one that is kept"
-	case m.missingBack(kept):
-		return "the spec or the data of " + short(kept.Generation) + " are not here any more"
-	default:
-		m.rec.withhold(Withheld{Target: m.target, Reason: RolledBack, Why: by, Since: m.now, Attempt: m.rec.Current.Attempt})
-		n := m.newAttempt(KindCore, Backward, kept.Target)
-		n.New, n.Reused = *kept.clone(), true
-		if m.rec.Current.Wrote && m.onBack() != "" && m.onBack() != plans.Discard {
-			n.carry(kept)
-		}
-		n.Exclusive = m.want != nil && recreates(m.want)
-		m.rec.Attempts++
-		m.rec.Attempt, m.rec.Trouble = n, nil
-		m.event(TenantStarted, m.in.Name+" moves to "+m.moveText(n)+": "+by, "op", string(n.Op), "attempt", n.ID,
-			"slot", string(n.New.Slot), "generation", n.New.Generation)
 	}
+	return m.leave(kept, by, false)
+}
+
+// leave begins the way back to the version that is kept, and says why it cannot:
+// on its own data, where nothing is lost or discard is meant, else on the data
+// as they are now.
+func (m *machine) leave(kept *Version, by string, discard bool) (why string) {
+	if m.missingBack(kept) {
+		return "the spec or the data of " + short(kept.Generation) + " are not here any more"
+	}
+	m.rec.withhold(Withheld{Target: m.target, Reason: RolledBack, Why: by, Since: m.now, Attempt: m.rec.Current.Attempt})
+	n := m.newAttempt(KindCore, Backward, kept.Target)
+	n.New, n.Reused = *kept.clone(), true
+	if m.rec.Current.Wrote && m.onBack() != "" && m.onBack() != plans.Discard && !discard {
+		n.carry(kept)
+	}
+	n.Exclusive = m.want != nil && recreates(m.want)
+	m.rec.Attempts++
+	m.rec.Attempt, m.rec.Trouble = n, nil
+	m.event(TenantStarted, m.in.Name+" moves to "+m.moveText(n)+": "+by, "op", string(n.Op), "attempt", n.ID,
+		"slot", string(n.New.Slot), "generation", n.New.Generation)
 	return ""
 }
 

@@ -44,6 +44,9 @@ func (m *machine) look() {
 	if m.in.Local == GoBack {
 		m.rollBack()
 	}
+	if m.in.Data != nil {
+		m.askRestore(*m.in.Data)
+	}
 	m.obey()
 }
 
@@ -123,6 +126,9 @@ func (m *machine) settle() {
 // plan wants what served before.
 func (m *machine) overtaken() bool {
 	a := m.rec.Attempt
+	if len(a.Restore) > 0 && m.want != nil {
+		return false // a person's word on the data: the plan follows it
+	}
 	if a.Op == Backward && a.Target != m.target && m.rec.withheld(m.target) != nil {
 		return false // it brings back what served; the plan's word is withheld
 	}
@@ -192,6 +198,7 @@ func (m *machine) steady() {
 		m.due()
 	case m.blocked():
 		m.due()
+	case m.restoring():
 	case m.onward():
 	default:
 		m.due()

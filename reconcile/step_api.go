@@ -24,6 +24,8 @@ type Input struct {
 	Answers map[string]string
 	// Local is a person's word given on this host, seen once.
 	Local Local
+	// Data is a person's word on the tenant's data, given on this host, seen once.
+	Data *DataWord
 	// Over is set where the plan removes more tenants than its budget.
 	Over *Removals
 	// Retry is a person's word, given on the host, that what was withheld or

@@ -73,6 +73,7 @@ type story struct {
 	open      bool
 	retry     bool
 	local     reconcile.Local
+	data      *reconcile.DataWord
 	elsewhere string
 	out       strings.Builder
 	said      string
@@ -165,6 +166,17 @@ func (s *story) command(line string) {
 		f.Route.Entry.Slot, f.Route.Revision = plans.Slot(args[0]), s.w.rev
 	case "usage":
 		s.usage(args)
+	case "written":
+		n, _ := strconv.ParseInt(args[1], 10, 64)
+		s.w.written[args[0]] = n
+	case "restore", "propose":
+		snapshot := args[0]
+		for _, d := range f.Datasets { // stories cut the digests of attempts
+			if ids.ReplaceAllString(d.ID, "$1") == snapshot {
+				snapshot = d.ID
+			}
+		}
+		s.data = &reconcile.DataWord{Snapshot: snapshot, Granted: word == "restore"}
 	case "lose-data":
 		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return d.ID == args[0] })
 	case "foreign":
@@ -307,14 +319,14 @@ func (s *story) at() string { return s.w.now.Sub(start).String() }
 func (s *story) step() reconcile.Decision {
 	s.w.look()
 	in := reconcile.Input{Name: "acme", Want: s.want, Facts: &s.w.facts, Results: s.results, Answers: s.answers,
-		Retry: s.retry, Local: s.local, Elsewhere: s.elsewhere, Now: s.w.now, Env: &s.env}
+		Retry: s.retry, Local: s.local, Data: s.data, Elsewhere: s.elsewhere, Now: s.w.now, Env: &s.env}
 	if s.permit != nil {
 		in.Permit = *s.permit
 	} else if s.want != nil {
 		in.Permit = reconcile.Permit{Go: true, Target: s.want.Target()}
 	}
 	in.Permit.Open = s.open
-	s.results, s.retry, s.local = nil, false, ""
+	s.results, s.retry, s.local, s.data = nil, false, "", nil
 	before := encode(s.t, s.rec)
 	dec, rec := reconcile.Step(in, s.rec)
 	again, rec2 := reconcile.Step(in, s.rec)

@@ -77,7 +77,7 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 			p.Volumes["data"] = d
 		case "freeze":
 			d := p.Volumes["data"]
-			d.Freeze = &plans.Freeze{Service: "app", Command: []string{"checkpoint", v}, Thaw: []string{"resume"}, Timeout: duration("20s")}
+			d.Freeze = &plans.Hook{Service: "app", Command: []string{"checkpoint", v}, Thaw: []string{"resume"}, Timeout: duration("20s")}
 			p.Volumes["data"] = d
 		case "volatile":
 			d := p.Volumes["data"]

@@ -53,8 +53,12 @@ func pause(c observed.Class, tries int) time.Duration {
 func (m *machine) heed() {
 	prefix := m.prefix()
 	for _, r := range m.in.Results {
-		if r.Verb == Destroy {
+		switch r.Verb {
+		case Destroy:
 			m.heedDestroy(r)
+			continue
+		case Measure:
+			m.heedMeasure(r)
 			continue
 		}
 		if !strings.HasPrefix(r.ID, prefix) {

@@ -29,6 +29,8 @@ type world struct {
 	exits  map[string]time.Time // id → when a job or a crash ends it
 	files  map[string]string
 	dark   *observed.Problem // the prober cannot look
+	// written is how much was written to a dataset since any snapshot of it.
+	written map[string]int64
 }
 
 // failure is one scripted failure of an action.
@@ -44,7 +46,7 @@ var start = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 
 func newWorld() *world {
 	w := &world{now: start, images: map[string]string{}, ports: map[string]int{}, specs: map[string]plans.Core{},
-		svcs: map[string]plans.Service{}, exits: map[string]time.Time{}, files: map[string]string{}, seenID: map[string]bool{}}
+		svcs: map[string]plans.Service{}, exits: map[string]time.Time{}, files: map[string]string{}, seenID: map[string]bool{}, written: map[string]int64{}}
 	w.look()
 	return w
 }
@@ -202,7 +204,7 @@ func (w *world) effect(a reconcile.Action, res *reconcile.Result) *observed.Prob
 		f.Route.Slots[a.Slot] = u
 	case reconcile.Forget:
 	default:
-		return w.data(a)
+		return w.data(a, res)
 	}
 	return nil
 }
@@ -272,7 +274,7 @@ func (w *world) route(a reconcile.Action) *observed.Problem {
 	return nil
 }
 
-func (w *world) data(a reconcile.Action) *observed.Problem {
+func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Problem {
 	f := &w.facts
 	at := func(id string) int {
 		return slices.IndexFunc(f.Datasets, func(d observed.Dataset) bool { return d.ID == id })
@@ -287,15 +289,17 @@ func (w *world) data(a reconcile.Action) *observed.Problem {
 	switch v := a.Volume; a.Verb {
 	case reconcile.Create:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
-		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Path: "/" + id})
+		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id})
 	case reconcile.Snapshot:
 		for _, id := range a.Datasets {
 			src := f.Datasets[at(id)]
-			add(observed.Dataset{ID: id + "#" + number(v.Attempt), Volume: src.Volume, Role: observed.Origin, Attempt: v.Attempt})
+			add(observed.Dataset{ID: id + "#" + number(v.Attempt), Volume: src.Volume, Role: observed.Origin, Attempt: v.Attempt, Generation: src.Generation})
 		}
 	case reconcile.Clone:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
-		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Path: "/" + id, Origin: a.Dataset})
+		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Origin: a.Dataset})
+	case reconcile.Measure:
+		res.Bytes, res.Since = w.written[a.Dataset], a.Datasets[0]
 	case reconcile.Promote:
 		f.Datasets[at(a.Dataset)].Origin = ""
 	case reconcile.SetRole:

@@ -122,9 +122,9 @@ func (x *executor) checkVolume(c reconcile.CheckOrder) (string, error) {
 		return "", refused(err.Error(), "name a volume driver this host has")
 	}
 	t := st.Traits()
-	if v.OnUpgrade == plans.Clone && v.Writes != plans.Quiesce && !t.PointInTime {
+	if v.OnUpgrade == plans.Clone && v.Writes != plans.Quiesce && v.Freeze == nil && !t.PointInTime {
 		return "", refused(fmt.Sprintf("volume %s: driver %s has no point-in-time snapshot, a copy under writes is torn", c.Volume, t.Name),
-			"say `writes: quiesce`, or use a driver with snapshots")
+			"say `writes: quiesce`, add a freeze hook, or use a driver with snapshots")
 	}
 	return "driver " + t.Name, nil
 }

@@ -78,6 +78,8 @@ func (x *executor) call(ctx context.Context, a reconcile.Action, out *outcome) e
 		return x.instance(ctx, a)
 	case reconcile.Create, reconcile.Snapshot, reconcile.Clone, reconcile.Promote, reconcile.SetRole, reconcile.Destroy:
 		return x.volume(ctx, a)
+	case reconcile.Measure:
+		return x.measure(ctx, a, out)
 	case reconcile.Route, reconcile.Unroute, reconcile.Confirm, reconcile.Cut:
 		return x.route(ctx, a, out)
 	}
@@ -150,6 +152,17 @@ func (x *executor) volume(ctx context.Context, a reconcile.Action) error {
 	case reconcile.Destroy:
 		err = st.Destroy(ctx, a.ID, a.Dataset)
 	}
+	return err
+}
+
+// measure asks how much was written to a dataset since a snapshot of it.
+func (x *executor) measure(ctx context.Context, a reconcile.Action, out *outcome) error {
+	st, err := x.storage(plans.Volume{}, a.Dataset)
+	if err != nil {
+		return observed.Wrap("measure", a.Dataset, observed.Refused, err, "")
+	}
+	out.result.Since = a.Datasets[0]
+	out.result.Bytes, err = st.Written(ctx, a.Dataset, out.result.Since)
 	return err
 }
 

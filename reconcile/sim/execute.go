@@ -102,6 +102,9 @@ func (w *world) call(a reconcile.Action, res *reconcile.Result) (err error) {
 		err = w.storage.Promote(ctx, a.ID, a.Dataset)
 	case reconcile.SetRole:
 		err = w.storage.SetRole(ctx, a.ID, a.Dataset, a.Role, a.Slot)
+	case reconcile.Measure:
+		res.Since = a.Datasets[0]
+		res.Bytes, err = w.storage.Written(ctx, a.Dataset, res.Since)
 	case reconcile.Destroy:
 		err = w.storage.Destroy(ctx, a.ID, a.Dataset)
 	case reconcile.Route:
