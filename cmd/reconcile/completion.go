@@ -20,13 +20,18 @@ func (p *program) completeTenant(cmd *cobra.Command, args []string, begun string
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return p.complete(cmd, begun, tenantNames)
+}
+
+// complete completes the names that are found within what a shell waits.
+func (p *program) complete(cmd *cobra.Command, begun string, find func(context.Context, settings) ([]string, error)) ([]string, cobra.ShellCompDirective) {
 	set, err := load(cmd.Flags(), p.env)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeLimit)
 	defer cancel()
-	names, err := tenantNames(ctx, set)
+	names, err := find(ctx, set)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -22,6 +22,8 @@ type teller interface {
 	Drift(ctx context.Context) ([]agent.TenantDrift, error)
 	Explain(ctx context.Context, tenant string) (agent.Explanation, error)
 	Events(ctx context.Context, q journal.Query, follow bool, fn func(journal.Logged)) error
+	Rollouts(ctx context.Context) ([]agent.RolloutView, error)
+	Rollout(ctx context.Context, id string) (agent.RolloutView, error)
 }
 
 // ask returns a teller, what a person must know to read its answers, and what
@@ -92,6 +94,18 @@ func (o *onlooker) Explain(ctx context.Context, tenant string) (agent.Explanatio
 		return agent.Explanation{}, err
 	}
 	return o.agent.Explain(tenant)
+}
+
+func (o *onlooker) Rollouts(ctx context.Context) ([]agent.RolloutView, error) {
+	err := o.look(ctx)
+	return o.agent.Rollouts(), err
+}
+
+func (o *onlooker) Rollout(ctx context.Context, id string) (agent.RolloutView, error) {
+	if err := o.look(ctx); err != nil {
+		return agent.RolloutView{}, err
+	}
+	return o.agent.Rollout(id)
 }
 
 // Events cannot follow: without a daemon nothing happens.

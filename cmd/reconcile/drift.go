@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -20,31 +21,11 @@ status 2 says that there is some.`,
 		Example: "  reconcile drift\n  reconcile drift -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			set, err := p.settings(cmd)
-			if err != nil {
-				return err
-			}
-			t, notes, done, err := p.ask(cmd.Context(), set)
-			if err != nil {
-				return err
-			}
-			defer done()
-			list, err := t.Drift(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if set.Output == "json" {
-				if err := p.json(list); err != nil {
-					return err
-				}
-			} else {
-				writeNotes(p.stderr, notes)
-				writeDrift(p.stdout, list)
-			}
-			if len(list) > 0 {
-				return status(exitChanges)
-			}
-			return nil
+			return telling[[]agent.TenantDrift]{
+				ask:  func(ctx context.Context, t teller) ([]agent.TenantDrift, error) { return t.Drift(ctx) },
+				view: func(w io.Writer, list []agent.TenantDrift, _ screen) { writeDrift(w, list) },
+				exit: some[agent.TenantDrift](exitChanges),
+			}.run(p, cmd)
 		},
 	}
 }

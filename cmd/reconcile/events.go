@@ -15,9 +15,9 @@ import (
 
 func (p *program) events() *cobra.Command {
 	var (
-		follow        bool
-		tenant, since string
-		last          int
+		follow                 bool
+		tenant, rollout, since string
+		last                   int
 	)
 	cmd := &cobra.Command{
 		Use:   "events",
@@ -26,6 +26,7 @@ func (p *program) events() *cobra.Command {
 one JSON object a line. Names of events are stable.`,
 		Example: `  reconcile events --tenant acme --since 1h
   reconcile events -f
+  reconcile events --rollout ro-1f3a2b
   reconcile events -o json | jq 'select(.kind == "tenant.failed")'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,6 +42,7 @@ one JSON object a line. Names of events are stable.`,
 				}
 				q.Since = time.Now().Add(-d.Std())
 			}
+			q.Rollout = rolloutOfEvents(cmd.Context(), set, rollout)
 			t, _, done, err := p.ask(cmd.Context(), set)
 			if err != nil {
 				return err
@@ -67,8 +69,26 @@ one JSON object a line. Names of events are stable.`,
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens, until interrupted")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant's")
+	cmd.Flags().StringVar(&rollout, "rollout", "", "only this rollout's")
 	cmd.Flags().StringVar(&since, "since", "", "only those of the last time, such as 1h or 2d")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("tenant", p.completeTenant))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("rollout", p.completeRollout))
 	cmd.Flags().IntVar(&last, "last", 0, "only the last so many")
 	return cmd
+}
+
+// rolloutOfEvents is the rollout whose id begins as given. The log remembers
+// rollouts for longer than they are listed, so that any other id is taken whole.
+func rolloutOfEvents(ctx context.Context, set settings, given string) string {
+	if given == "" {
+		return ""
+	}
+	ids, err := rolloutIDs(ctx, set)
+	if err != nil {
+		return given
+	}
+	if id, err := whole(ids, given, "rollout", "reconcile rollout list"); err == nil {
+		return id
+	}
+	return given
 }

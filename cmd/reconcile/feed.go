@@ -59,6 +59,11 @@ func newFeed(s settings, dir string) (*feed, error) {
 	return f, err
 }
 
+// newCloneFeed resolves the commits of a clone that somebody else keeps.
+func newCloneFeed(s settings, src *source.Source) *feed {
+	return &feed{set: s, src: src, cache: &schema.Cache{}}
+}
+
 // openFeed opens the clone that the state directory keeps.
 func openFeed(s settings) (*feed, error) { return newFeed(s, s.place("", cloneDir)) }
 

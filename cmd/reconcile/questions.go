@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -26,38 +27,20 @@ func (p *program) questions() *cobra.Command {
 		Short: "List what waits for a person",
 		Long: `questions lists what waits for a person: since when, who waits, the allowed
 answers and what each would do. An answer is a Decision document in the plan
-repository. Exit status 3 says that there is one.`,
-		Example: "  reconcile questions\n  reconcile questions -o json",
+repository; ` + "`reconcile answer`" + ` writes it. Exit status 3 says that there is one.`,
+		Example: "  reconcile questions\n  reconcile questions -o json | jq -r '.[].id'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			set, err := p.settings(cmd)
-			if err != nil {
-				return err
-			}
-			t, notes, done, err := p.ask(cmd.Context(), set)
-			if err != nil {
-				return err
-			}
-			defer done()
-			st, err := t.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			list := questionsOf(st)
-			if set.Output == "json" {
-				if err := p.json(list); err != nil {
-					return err
-				}
-			} else {
-				writeNotes(p.stderr, notes)
-				writeQuestions(p.stdout, list)
-			}
-			if len(list) > 0 {
-				return status(exitBlocked)
-			}
-			return nil
+			return telling[[]openQuestion]{ask: openQuestions, view: func(w io.Writer, list []openQuestion, _ screen) { writeQuestions(w, list) },
+				exit: some[openQuestion](exitBlocked)}.run(p, cmd)
 		},
 	}
+}
+
+// openQuestions asks what waits for a person.
+func openQuestions(ctx context.Context, t teller) ([]openQuestion, error) {
+	st, err := t.Status(ctx)
+	return questionsOf(st), err
 }
 
 // questionsOf gathers what is asked, oldest first. Several tenants may wait for
@@ -91,12 +74,19 @@ func writeQuestions(w io.Writer, list []openQuestion) {
 	}
 	for _, q := range list {
 		fmt.Fprintf(w, "%s  since %s", q.ID, q.Since.Local().Format(time.DateTime))
-		if len(q.Tenants) > 0 {
+		switch {
+		case q.Rollout != "":
+			fmt.Fprintf(w, ", of rollout %s", q.Rollout)
+		case len(q.Tenants) > 0:
 			fmt.Fprintf(w, ", for %s", someNames(q.Tenants))
 		}
 		fmt.Fprintf(w, "\n    %s\n", strings.TrimSpace(q.Text))
 		for _, a := range sortedNames(q.Answers) {
 			fmt.Fprintf(w, "    %s: %s\n", a, q.Answers[a])
 		}
+		fmt.Fprintf(w, "    → %s\n", howToAnswer(q.ID))
 	}
 }
+
+// howToAnswer is the command line that answers a question.
+func howToAnswer(id string) string { return "reconcile answer " + id + ` ANSWER --reason "…"` }

@@ -12,19 +12,31 @@ import (
 )
 
 func (p *program) rollback() *cobra.Command {
-	var local bool
+	var (
+		local           bool
+		rollout, reason string
+	)
 	cmd := &cobra.Command{
-		Use:   "rollback TENANT --local",
-		Short: "Send one tenant back to what it ran before, on this host's word",
+		Use:   "rollback TENANT | --rollout ID --local",
+		Short: "Send a tenant, or all of a rollout, back to what ran before, on this host's word",
 		Long: `rollback sends a tenant back to the generation it ran before, which is still on
 the host: no waiting, no network, and no version to look up. The release it
 leaves is withheld from it until the plan names another one. git still names
-that release, so follow up with a revert there.
+that release, so follow up with ` + "`reconcile revert`" + ` there.
+
+--rollout ID sends every tenant back that the rollout moved, all at once, and
+closes it; it works while the rollout is under way and after it was completed.
 
 --local says that you know this; the host's configuration must allow it
 (allowLocal: true).`,
-		Example:           "  reconcile rollback acme --local",
-		Args:              exactly(1, "one tenant"),
+		Example: `  reconcile rollback acme --local
+  reconcile rollback --rollout ro-1f3a2b --local --reason "5xx on login"`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (rollout != "") || len(args) > 1 {
+				return usage{error: errors.New("give one tenant, or --rollout and its id"), hint: helpOf(cmd)}
+			}
+			return nil
+		},
 		ValidArgsFunction: p.completeTenant,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := p.settings(cmd)
@@ -34,9 +46,12 @@ that release, so follow up with a revert there.
 			if !local {
 				return usage{error: errors.New("rollback changes what git does not say: repeat it with --local, or revert the commit in git"), hint: helpOf(cmd)}
 			}
+			what := append(args, "--rollout "+rollout)[0]
 			if !set.AllowLocal {
-				return observed.Wrap("roll back", args[0], observed.Refused, errors.New("this host takes orders from git alone"),
-					"revert the commit in git; or set allowLocal: true in this host's configuration")
+				return localRefused("roll back", what, "`reconcile revert "+what+"` makes the revert in a clone of the plans")
+			}
+			if rollout != "" {
+				return p.rollBackRollout(cmd.Context(), set, rollout, reason)
 			}
 			if c, ok := dial(cmd.Context(), set); ok {
 				defer c.Close()
@@ -46,6 +61,9 @@ that release, so follow up with a revert there.
 		},
 	}
 	cmd.Flags().BoolVar(&local, "local", false, "yes: by this host's word, not git's")
+	cmd.Flags().StringVar(&rollout, "rollout", "", "send all back that this rollout moved")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever reads it later (of a rollout)")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("rollout", p.completeRollout))
 	return cmd
 }
 
@@ -75,47 +93,27 @@ func (p *program) rollbackByDaemon(ctx context.Context, set settings, tenant str
 }
 
 func (p *program) rollbackHere(ctx context.Context, set settings, tenant string) error {
-	feed, err := newFeed(set, set.at(cloneDir))
-	if err != nil {
-		return denied("open state", set.State, err)
-	}
-	rev, err := feed.inForce(ctx)
-	if err != nil {
-		return err
-	}
-	view := newPassView(p.stdout, p.stderr, set.Output)
-	defer view.Close()
-	h, err := openHost(ctx, set, rev.Plan, hostOptions{Log: p.logger(), Progress: view.Progress})
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	h.config.Events = view.Event
-	a, err := agent.New(h.config)
-	if err != nil {
-		return err
-	}
-	a.SetPlan(rev.Plan)
-	before, err := a.Explain(tenant)
-	if err != nil {
-		return err
-	}
-	if err := hasWayBack(before); err != nil {
-		return err
-	}
-	if err := a.Rollback(tenant); err != nil {
-		return err
-	}
-	p.passing = "what was under way is looked at again by the next pass"
-	out, err := a.Pass(ctx)
-	if err != nil {
-		return err
-	}
-	after, err := a.Explain(tenant)
-	if err != nil {
-		return err
-	}
-	return p.rolledBack(view, set, before, after, out)
+	return p.orderHere(ctx, set, func(a *agent.Agent, view *passView) error {
+		before, err := a.Explain(tenant)
+		if err != nil {
+			return err
+		}
+		if err := hasWayBack(before); err != nil {
+			return err
+		}
+		if err := a.Rollback(tenant); err != nil {
+			return err
+		}
+		out, err := a.Pass(ctx)
+		if err != nil {
+			return err
+		}
+		after, err := a.Explain(tenant)
+		if err != nil {
+			return err
+		}
+		return p.rolledBack(view, set, before, after, out)
+	})
 }
 
 // hasWayBack refuses where nothing is kept to go back to.

@@ -11,6 +11,28 @@ import (
 	"golang.org/x/term"
 )
 
+// screen is what is drawn on.
+type screen struct {
+	columns, rows int // of the terminal; 0: none
+	color         bool
+}
+
+// screen is what stdout is drawn on. Colours are for terminals whose user has
+// not refused them (NO_COLOR).
+func (p *program) screen() screen {
+	s := screen{columns: width(p.stdout)}
+	if s.columns == 0 {
+		return s
+	}
+	s.color = p.env("NO_COLOR") == "" && p.env("TERM") != "dumb"
+	if f, ok := p.stdout.(*os.File); ok {
+		if _, rows, err := term.GetSize(int(f.Fd())); err == nil {
+			s.rows = rows
+		}
+	}
+	return s
+}
+
 // width is the columns of the terminal w writes to, 0 if it is none.
 func width(w io.Writer) int {
 	f, ok := w.(*os.File)

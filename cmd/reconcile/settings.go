@@ -82,6 +82,15 @@ func addFlags(fs *pflag.FlagSet) {
 	}
 }
 
+// ownFlag marks a flag by which a verb means something else than the setting of
+// the same name.
+const ownFlag = "reconcile-own"
+
+func own(f *pflag.Flag) bool {
+	_, ok := f.Annotations[ownFlag]
+	return ok
+}
+
 // load merges file, environment and flags, and fills in defaults.
 func load(flags *pflag.FlagSet, env func(string) string) (settings, error) {
 	var s settings
@@ -110,7 +119,7 @@ func load(flags *pflag.FlagSet, env func(string) string) (settings, error) {
 	for _, k := range known {
 		v := env(k.env)
 		from := k.env
-		if f := flags.Lookup(k.flag); f != nil && f.Changed {
+		if f := flags.Lookup(k.flag); f != nil && f.Changed && !own(f) {
 			v, from = f.Value.String(), "--"+k.flag
 		}
 		if v == "" {

@@ -57,10 +57,17 @@ const tailLines = 5
 
 // writeTail shows the last output of what failed, where that is known.
 func writeTail(w io.Writer, p *observed.Problem) {
-	if p == nil || p.Log == "" {
+	if p != nil {
+		writeLog(w, p.Log)
+	}
+}
+
+// writeLog shows the end of an instance's last output.
+func writeLog(w io.Writer, log string) {
+	if log == "" {
 		return
 	}
-	lines := strings.Split(strings.TrimRight(p.Log, "\n"), "\n")
+	lines := strings.Split(strings.TrimRight(log, "\n"), "\n")
 	for _, l := range lines[max(0, len(lines)-tailLines):] {
 		fmt.Fprintf(w, "         | %s\n", l)
 	}
