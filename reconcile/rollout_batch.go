@@ -44,12 +44,12 @@ func (l *lane) passes(m *RolloutMember) (Class, string) {
 	switch {
 	case s == nil:
 		return ClassSkipped, "the plan wants something else of it since; it moves in a rollout of its own"
-	case s.report.Done:
+	case s.report.Done && s.report.State != Degraded:
 		return ClassUpgraded, ""
 	case s.report.State == Held:
 		return ClassHeld, s.report.Why
-	case s.report.State == HeldBack && !(m.Retry && s.report.Failed):
-		return ClassSkipped, s.report.Why
+	case s.report.Failed && !m.Retry, s.report.State == HeldBack && !s.report.Failed:
+		return ClassSkipped, s.report.Why // also while it is still on its way back from something else
 	}
 	return ClassPending, ""
 }

@@ -68,9 +68,9 @@ func (d *decision) lastLog(failed []string) string {
 // tripped asks what to do once nothing is in motion, and does what is answered.
 func (d *decision) tripped() bool {
 	a := d.run
-	if rules := &a.Rules; a.streaks.longest() < rules.Failures() &&
+	if rules := &a.Rules; a.Trip.Lifted && a.streaks.longest() < rules.Failures() &&
 		(rules.MaxFailureRatio == 0 || a.failed == 0 || float64(a.failed) < rules.MaxFailureRatio*float64(a.tried)) {
-		d.decided(RetryFailed, "a person's word on the tenants that failed")
+		d.goesOn(RetryFailed, "a person's word on the tenants that failed") // and on no others
 		return true
 	}
 	if a.unfinished > 0 {
@@ -130,6 +130,9 @@ func (d *decision) question() *Question {
 	if more := len(failed) - len(said); more > 0 {
 		said = append(said, fmt.Sprintf("%d more", more))
 	}
+	if len(failed) == 0 {
+		said = append(said, "those that failed are well again by themselves")
+	}
 	return &Question{ID: id, Since: d.now, Text: "rollout " + a.ID + " of " + d.subject() + " is stopped: " + a.Trip.Why + ": " + strings.Join(said, "; "),
 		Answers: map[string]string{
 			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and move the remaining %d", len(failed), rest),
@@ -139,12 +142,18 @@ func (d *decision) question() *Question {
 		}}
 }
 
-// decided carries out an answer.
-func (d *decision) decided(answer, by string) {
+// goesOn ends a trip.
+func (d *decision) goesOn(answer, by string) {
 	a := d.run
 	d.event(RolloutDecision, "", a.ID+": "+answer+", "+by, "answer", answer, "trip", itoa(a.Trips))
 	a.Trip, a.Phase, a.Why, a.Since, a.dirty = nil, RolloutRunning, "", d.now, true
 	d.whole = true
+}
+
+// decided carries out an answer.
+func (d *decision) decided(answer, by string) {
+	a := d.run
+	d.goesOn(answer, by)
 	switch answer {
 	case ContinueAnyway:
 		for _, m := range a.members {

@@ -192,6 +192,10 @@ func (d *decision) start() bool {
 	})
 	d.stale[m.Tenant] = true
 	d.event(RolloutTenantStarted, m.Tenant, a.ID+": "+m.Tenant+" is started ("+BatchName(m.Batch)+")", "batch", batchField(m.Batch))
+	if r := &d.seat(m).report; r.Done { // it is there and not well: it gets the policy's time again
+		a.change(m, func(m *RolloutMember) { m.Retry = false })
+		d.judge(m, r)
+	}
 	return true
 }
 
@@ -226,15 +230,12 @@ func (d *decision) close(phase RolloutPhase, why string) {
 		switch {
 		case m.Class == ClassPending || m.Class == ClassMoving && !m.Begun:
 			a.class(m, ClassSkipped, "not started", d.now)
-			if s := d.seat(m); reason != "" && s != nil && !(s.spoke() && (s.report.Failed || s.report.Done)) {
-				a.change(m, func(m *RolloutMember) { m.Owed = reason })
-				d.owed[m.Tenant] = m
-			}
 		case m.Class == ClassMoving && a.unseen[m.Tenant]:
 			a.class(m, ClassUnknown, "it could not be seen when the rollout was closed", d.now)
 		case m.Class == ClassMoving:
 			a.class(m, ClassSkipped, "it was on its way when the rollout was closed", d.now)
 		}
+		d.owes(m, reason)
 	}
 	a.Phase, a.Why, a.Since, a.Ended = phase, why, d.now, d.now
 	a.Trip, a.Open, a.queue, a.Gate, a.dirty = nil, false, nil, Gate{}, true
@@ -251,6 +252,18 @@ func (d *decision) close(phase RolloutPhase, why string) {
 	d.run, d.whole = nil, true
 	d.closed = append(d.closed, a)
 	d.forget()
+}
+
+// owes has the target of a member withheld that a rollout was closed without, if
+// the rollout says so: also of one that was held or passed over, for it would be
+// moved by the next rollout when it is free again.
+func (d *decision) owes(m *RolloutMember, reason string) {
+	s := d.seat(m)
+	if reason == "" || s == nil || m.Class != ClassSkipped && m.Class != ClassHeld || s.spoke() && (s.report.Failed || s.report.Done) {
+		return
+	}
+	d.run.change(m, func(m *RolloutMember) { m.Owed = reason })
+	d.owed[m.Tenant] = m
 }
 
 // forget drops the oldest closed rollouts, unless something of them is owed.

@@ -126,6 +126,9 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		a.change(m, func(m *RolloutMember) { m.Begun, m.Accepted = false, false })
 		a.queue = append(a.queue, m.Place)
 		a.Open, a.dirty = true, true
+		if a.Trip != nil {
+			a.Trip.Lifted = true
+		}
 	}
 	if m.busy() && !a.Well.IsZero() {
 		a.Well, a.dirty = time.Time{}, true

@@ -125,6 +125,9 @@ type Trip struct {
 	Why    string    `json:"why"`
 	Since  time.Time `json:"since"`
 	Commit string    `json:"commit,omitempty"` // in force when it tripped
+	// Lifted says that a person said on the host of one of those that failed that
+	// it may be tried again. Who gets well by itself answers nothing.
+	Lifted bool `json:"lifted,omitempty"`
 	// Question is set once nothing of the rollout is in motion any more.
 	Question *Question `json:"question,omitempty"`
 }

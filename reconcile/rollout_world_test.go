@@ -180,6 +180,10 @@ func sameReport(a, b reconcile.Report) bool {
 // take writes down a delta and hands out its permits.
 func (w *wave) take(d reconcile.RolloutDelta) {
 	w.events = append(w.events, d.Events...)
+	for _, r := range d.Dropped {
+		delete(w.stored, r.ID)
+		delete(w.members, r.ID)
+	}
 	for _, r := range d.Rollouts {
 		w.stored[r.ID] = r
 	}
@@ -188,10 +192,6 @@ func (w *wave) take(d reconcile.RolloutDelta) {
 			w.members[m.Rollout] = map[string]reconcile.RolloutMember{}
 		}
 		w.members[m.Rollout][m.Tenant] = m.RolloutMember
-	}
-	for _, r := range d.Dropped {
-		delete(w.stored, r.ID)
-		delete(w.members, r.ID)
 	}
 	for _, p := range d.Permits {
 		w.puppet(p.Tenant).permit = p.Permit

@@ -46,7 +46,8 @@ type RolloutPlan struct {
 	Tenants  []RolloutTenant
 }
 
-// RolloutDelta is what a decision changed. It holds copies.
+// RolloutDelta is what a decision changed. It holds copies. What is dropped is
+// forgotten before the rest is written down: its id may be given again.
 type RolloutDelta struct {
 	Permits  []TenantPermit // by name
 	Rollouts []Rollout

@@ -126,6 +126,12 @@ func (r *rollout) decide(now time.Time, answers map[string]string, tx *journal.T
 // remember writes down what changed of the rollouts: each under its id, each of
 // its members under the id and its name.
 func remember(d reconcile.RolloutDelta, tx *journal.Tx) error {
+	for _, r := range d.Dropped {
+		tx.Delete(journal.Rollouts, r.ID)
+		for _, tenant := range r.Tenants {
+			tx.Delete(journal.Rollouts, r.ID+"/"+tenant)
+		}
+	}
 	for i := range d.Rollouts {
 		if err := tx.Put(journal.Rollouts, d.Rollouts[i].ID, &d.Rollouts[i]); err != nil {
 			return err
@@ -135,12 +141,6 @@ func remember(d reconcile.RolloutDelta, tx *journal.Tx) error {
 		m := &d.Members[i]
 		if err := tx.Put(journal.Rollouts, m.Rollout+"/"+m.Tenant, &m.RolloutMember); err != nil {
 			return err
-		}
-	}
-	for _, r := range d.Dropped {
-		tx.Delete(journal.Rollouts, r.ID)
-		for _, tenant := range r.Tenants {
-			tx.Delete(journal.Rollouts, r.ID+"/"+tenant)
 		}
 	}
 	tx.Events = append(tx.Events, d.Events...)
