@@ -133,6 +133,7 @@ const (
 type Dataset struct {
 	ID         string     `json:"id"` // the driver's name for it
 	Tenant     string     `json:"tenant"`
+	Driver     string     `json:"driver,omitempty"` // that keeps it, by the host's name for it; set by the agent
 	Volume     string     `json:"volume"`
 	Slot       plans.Slot `json:"slot,omitempty"` // it serves; Shared for a volume all slots share
 	Role       Role       `json:"role"`

@@ -49,6 +49,7 @@ type rehearsal struct {
 	controller string // found beside the real route table
 	unseen     []*observed.Problem
 	blind      map[string]*observed.Problem // runtimes that could not be seen
+	dark       map[string]*observed.Problem // storages that could not be seen
 	here       map[string]bool              // tenants that were here before
 	before     map[string]reconcile.Report
 	first      map[string]reconcile.Report // the first report that named a change
@@ -87,10 +88,10 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	w := &rehearsal{here: map[string]bool{}, now: a.now(), commit: plan.Commit, before: map[string]reconcile.Report{},
 		first: map[string]reconcile.Report{}, actions: map[string][]reconcile.Action{}}
 	w.begin = w.now
-	w.unseen, w.blind = seen.problems(), seen.runtimeErr
+	w.unseen, w.blind, w.dark = seen.problems(), seen.runtimeErr, seen.storageErr
 	host := mem.New(mem.Config{Now: func() time.Time { return w.now }})
 	for _, name := range seen.tenants() {
-		facts := seen.merge(observed.Tenant{}, name, a.defaultRuntime)
+		facts := seen.merge(observed.Tenant{}, name, drivenBy{runtime: a.defaultRuntime})
 		for i := range facts.Instances {
 			in := &facts.Instances[i]
 			if h, ok := a.probes.health(idOf(in)); ok {
@@ -190,7 +191,7 @@ func (w *rehearsal) settled() bool {
 		return false
 	}
 	for m := range w.engine.open {
-		if m.report.State != reconcile.Unknown || w.blind[w.engine.inCharge(m)] == nil {
+		if m.report.State != reconcile.Unknown || w.blind[w.engine.inCharge(m)] == nil && w.darkTo(m) == nil {
 			return false
 		}
 	}
@@ -250,7 +251,20 @@ func (w *rehearsal) blindfold() {
 		if err := w.blind[w.engine.inCharge(m)]; err != nil && w.here[m.name] {
 			m.facts.Runtime.Err = err
 		}
+		if err := w.darkTo(m); err != nil && w.here[m.name] {
+			m.facts.Storage.Err = err
+		}
 	}
+}
+
+// darkTo is why the data of m could not be seen; nil if they could.
+func (w *rehearsal) darkTo(m *member) *observed.Problem {
+	for _, name := range w.engine.storagesOf(m) {
+		if err := w.dark[name]; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *rehearsal) heard(name string) {
@@ -321,10 +335,11 @@ func (s *sight) problems() []*observed.Problem {
 			out = append(out, p)
 		}
 	}
-	for _, p := range []*observed.Problem{s.routerErr, s.storageErr} {
-		if p != nil {
-			out = append(out, p)
-		}
+	if s.routerErr != nil {
+		out = append(out, s.routerErr)
+	}
+	for _, name := range sortedKeys(s.storageErr, cmp.Compare[string]) {
+		out = append(out, s.storageErr[name])
 	}
 	return out
 }

@@ -37,6 +37,8 @@ type Engine struct {
 	log      *slog.Logger
 	rollout  rollout
 	runtimes map[string]drivers.Runtime
+	// storage is the one of volumes that name none.
+	storage string
 	// over are the tenants the plan removes, where they are too many.
 	over *reconcile.Removals
 	// places is told which runtime is in charge of a tenant; may be nil.
@@ -125,7 +127,7 @@ type turn struct {
 
 func newEngine(c Config, p *probes, places *places) *Engine {
 	e := &Engine{
-		owner: c.Owner, runtimes: c.Runtimes, probes: p, log: c.Log, places: places, spread: c.Random, maxGap: c.MaxGap,
+		owner: c.Owner, runtimes: c.Runtimes, storage: c.DefaultStorage, probes: p, log: c.Log, places: places, spread: c.Random, maxGap: c.MaxGap,
 		plan: nil, answers: map[string]string{}, local: map[string]LocalDecision{}, heard: map[string]bool{},
 		members: map[string]*member{}, stale: map[*member]bool{}, ready: map[*member]bool{},
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
@@ -389,7 +391,7 @@ func (e *Engine) Claims() bool {
 func (e *Engine) saw(m *member, s *sight) {
 	before := m.facts
 	runtime := e.runtimeName(m)
-	m.facts = s.merge(before, m.name, e.inCharge(m))
+	m.facts = s.merge(before, m.name, drivenBy{e.inCharge(m), e.storagesOf(m)})
 	if runtime != "" && e.runtimes[runtime] == nil {
 		m.facts.Runtime.Err = &observed.Problem{Op: "look at instances of", Ref: runtime, Class: observed.Refused,
 			Text: "this host has no such runtime", Hint: "name it under drivers in this host's configuration"}
@@ -424,6 +426,22 @@ func (e *Engine) runtimeName(m *member) string {
 
 // inCharge is the runtime that is in charge of m, by its name.
 func (e *Engine) inCharge(m *member) string { return cmp.Or(e.runtimeName(m), e.env.Runtime) }
+
+// storagesOf are the storages m has to do with: those of its plan, and those its
+// data are in.
+func (e *Engine) storagesOf(m *member) []string {
+	var names []string
+	if m.want != nil {
+		for _, v := range m.want.Volumes {
+			names = append(names, cmp.Or(v.Driver, e.storage))
+		}
+	}
+	for _, d := range m.rec.Data {
+		names = append(names, cmp.Or(d.Driver, e.storage))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // elsewhere is the node the plan puts a tenant on, if that is not this one.
 func (e *Engine) elsewhere(name string) string {

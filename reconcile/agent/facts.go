@@ -25,9 +25,9 @@ func (s *sight) tenants() []string {
 
 // merge returns the facts of a tenant after the look. What could not be seen
 // stays as it was last seen, and is marked blind.
-func (s *sight) merge(before observed.Tenant, name, runtime string) observed.Tenant {
+func (s *sight) merge(before observed.Tenant, name string, by drivenBy) observed.Tenant {
 	f := before
-	if err := s.blindTo(before, runtime); err != nil {
+	if err := s.blindTo(before, by.runtime); err != nil {
 		f.Runtime.Err = err
 	} else {
 		f.Runtime = observed.Sight{At: s.at}
@@ -39,8 +39,8 @@ func (s *sight) merge(before observed.Tenant, name, runtime string) observed.Ten
 		f.Router = observed.Sight{At: s.at}
 		f.Route = s.routes[name]
 	}
-	if s.storageErr != nil {
-		f.Storage.Err = s.storageErr
+	if err := s.blindStorage(before, by.storages); err != nil {
+		f.Storage.Err = err
 	} else {
 		f.Storage = observed.Sight{At: s.at}
 		f.Datasets = s.datasets[name]
@@ -49,6 +49,28 @@ func (s *sight) merge(before observed.Tenant, name, runtime string) observed.Ten
 		f.Inputs = s.inputs[name]
 	}
 	return f
+}
+
+// drivenBy names the drivers a tenant has to do with.
+type drivenBy struct {
+	runtime  string
+	storages []string
+}
+
+// blindStorage returns the problem of a storage that keeps data of the tenant, or
+// did when last seen. The others have nothing to do with it.
+func (s *sight) blindStorage(before observed.Tenant, storages []string) *observed.Problem {
+	for _, name := range storages {
+		if err := s.storageErr[name]; err != nil {
+			return err
+		}
+	}
+	for i := range before.Datasets {
+		if err := s.storageErr[before.Datasets[i].Driver]; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // blindTo returns the problem of a runtime that may hold instances of the

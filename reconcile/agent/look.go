@@ -32,7 +32,7 @@ type sight struct {
 	controller string
 	runtimeErr map[string]*observed.Problem // by runtime
 	routerErr  *observed.Problem
-	storageErr *observed.Problem
+	storageErr map[string]*observed.Problem // by storage
 }
 
 // looker looks at the host through the drivers.
@@ -61,7 +61,7 @@ func (l *looker) tail(ctx context.Context, rt drivers.Runtime, in *observed.Inst
 func (l *looker) look(ctx context.Context, req lookRequest) *sight {
 	s := &sight{lookRequest: req, at: l.now(),
 		instances: map[string][]observed.Instance{}, foreign: map[string][]string{},
-		datasets: map[string][]observed.Dataset{}, runtimeErr: map[string]*observed.Problem{},
+		datasets: map[string][]observed.Dataset{}, runtimeErr: map[string]*observed.Problem{}, storageErr: map[string]*observed.Problem{},
 		inputs: map[string]map[string]string{},
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.limit)
@@ -146,11 +146,12 @@ func (l *looker) addInstances(s *sight, runtime string, seen []observed.Instance
 
 func (l *looker) addDatasets(s *sight, storage string, seen []observed.Dataset, err error) {
 	if err != nil {
-		s.storageErr = blind("look at datasets of "+storage, err)
+		s.storageErr[storage] = blind("look at datasets of "+storage, err)
 		return
 	}
 	l.places.sawDatasets(storage, storage == l.defaultStorage, seen)
 	for _, d := range seen {
+		d.Driver = storage
 		s.datasets[d.Tenant] = append(s.datasets[d.Tenant], d)
 	}
 	if len(l.storages) > 1 {
