@@ -135,6 +135,9 @@ type StorageTraits struct {
 	PointInTime bool // a snapshot is atomic over all volumes of a tenant
 	CheapClone  bool
 	Promote     bool
+	// Tuned: quota, reservation, compression, recordSize, size and filesystem
+	// of a volume are honoured.
+	Tuned bool
 }
 
 // VolumeOrder names one volume of one tenant and what is wanted of it.
@@ -145,6 +148,7 @@ type VolumeOrder struct {
 	Volume     plans.Volume
 	Attempt    string
 	Generation string
+	Commit     string // of the plan that asks for it, "" if that is not known
 	Role       observed.Role
 }
 

@@ -148,6 +148,7 @@ type Dataset struct {
 	Created    time.Time  `json:"created,omitzero"`
 	Bytes      int64      `json:"bytes,omitempty"`
 	Written    int64      `json:"written,omitempty"` // since its newest snapshot, or -1 if not known
+	Problem    *Problem   `json:"problem,omitempty"` // why it is not ready, where that is known
 }
 
 // Check is one line of the preflight table.

@@ -1,0 +1,97 @@
+package zfs
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// Clone implements drivers.Storage. Clone, marks and settings are one act, and
+// what is cloned is whole; only its mount can be missing, which the next call
+// or look does.
+func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want drivers.VolumeOrder, _ func(drivers.Progress)) (observed.Dataset, error) {
+	const op = "clone"
+	parent, err := d.source(op, want)
+	if err != nil {
+		return observed.Dataset{}, err
+	}
+	if want.Volume.Import {
+		parent = parentOf(parent) // beside what was taken over
+	}
+	name := parent + "/" + leaf(want)
+	of := parentOf(snapshot)
+	switch {
+	case badName(name) != "":
+		return observed.Dataset{}, refused(op, name, "the name "+badName(name), "give the volume a source with a shorter name")
+	case !strings.Contains(snapshot, "@") || badName(of) != "" || d.root(of) == "":
+		return observed.Dataset{}, conflict(op, snapshot, "there is no such snapshot of ours")
+	case poolOf(name) != poolOf(of):
+		return observed.Dataset{}, refused(op, name, "a clone of "+snapshot+" can only be in pool "+poolOf(of), "give the volume a source in the pool its data are in")
+	}
+	found, err := d.look(ctx, snapshot, of, name, parent)
+	if err != nil {
+		return observed.Dataset{}, problem(op, snapshot, err)
+	}
+	from := found[snapshot]
+	if !d.oursSnapshot(from) || !d.ours(found[of]) {
+		return observed.Dataset{}, conflict(op, snapshot, "there is no such snapshot of ours")
+	}
+	d.known.made(want.Tenant, parent)
+	switch e := found[name]; {
+	case e == nil:
+	case !d.ours(e):
+		return observed.Dataset{}, foreign(op, name)
+	case e.origin() != snapshot || e.local(markRole) != string(want.Role):
+		return observed.Dataset{}, conflict(op, name, "it is there as "+e.local(markRole)+", made from "+made(e.origin())+" and not from "+snapshot)
+	default:
+		return d.finish(ctx, op, e, want)
+	}
+	if found[parent] == nil {
+		if err := d.parents(ctx, &survey{named: found}, parent); err != nil {
+			return observed.Dataset{}, problem(op, parent, err)
+		}
+	}
+	props := d.cloned(found[of], name, want)
+	e := &entry{name: name, values: maps.Clone(props), set: map[string]bool{}}
+	for k := range props {
+		e.set[k] = true
+	}
+	e.values["type"], e.values["origin"] = found[of].value("type"), snapshot
+	e.values["mounted"] = yes // by the clone itself, if it ends well
+	_, err = d.zfs(ctx, poolOf(name), append(append([]string{"clone"}, options(props)...), snapshot, name)...)
+	switch {
+	case says(err, "successfully created"): // and not mounted
+		e.values["mounted"] = "no"
+	case err != nil:
+		return observed.Dataset{}, problem(op, name, err)
+	}
+	if e.zvol() {
+		e.values["mounted"] = "no"
+	}
+	o, err := d.finish(ctx, op, e, want)
+	o.Created = d.cfg.Now().UTC()
+	return o, err
+}
+
+func made(origin string) string {
+	if origin == "" {
+		return "nothing"
+	}
+	return origin
+}
+
+// cloned are the properties of a clone of what the entry is.
+func (d *Driver) cloned(of *entry, name string, want drivers.VolumeOrder) map[string]string {
+	props := d.marks(want)
+	props[markInside], props[markReady] = of.local(markInside), yes
+	maps.Copy(props, settings(want.Volume, of.zvol()))
+	if of.zvol() {
+		props[markMount], props[markKind] = d.mountpoint(name), of.local(markKind)
+	} else {
+		props["mountpoint"], props["canmount"] = d.mountpoint(name), "on"
+	}
+	return props
+}

@@ -1,0 +1,80 @@
+package zfs
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+func TestStorage(t *testing.T) {
+	for name, like := range map[string]plans.Volume{
+		"dataset": {}, "xfs": {Size: "320M", Filesystem: "xfs"}, "ext4": {Size: "64M", Filesystem: "ext4"},
+	} {
+		t.Run(name, func(t *testing.T) { conform(t, like) })
+	}
+}
+
+// conform runs the suite on volumes like the given one.
+func conform(t *testing.T, like plans.Volume) {
+	vm.Only(t)
+	var b *bench
+	drivertest.RunStorage(t, drivertest.Storage{
+		New: func(t *testing.T) drivers.Storage {
+			b = newBench(t)
+			return b.open(t)
+		},
+		Reopen: func(t *testing.T) drivers.Storage { return b.open(t) },
+		Volume: func(_ *testing.T, tenant, name string) plans.Volume {
+			v := like
+			v.Source = b.root + "/" + tenant
+			return v
+		},
+		Foreign: func(t *testing.T, want drivers.VolumeOrder) func() error {
+			theirs := want.Volume.Source + "/" + leaf(want)
+			zfs(t, "create", "-p", theirs)
+			point := zfs(t, "get", "-H", "-o", "value", "mountpoint", theirs)
+			write(t, point, "precious", "theirs")
+			return func() error {
+				if got := read(t, point, "precious"); got != "theirs" {
+					return fmt.Errorf("foreign data became %q", got)
+				}
+				return nil
+			}
+		},
+		Use: use,
+	})
+}
+
+// use binds the data of a dataset in a namespace of its own, as an instance does.
+func use(t *testing.T, d observed.Dataset) func() {
+	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c",
+		`mkdir -p "$0" && mount --bind "$1" "$0" && umount "$2" && echo mounted && read line`, t.TempDir(), d.Path, filepath.Dir(d.Path))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := out.Read(make([]byte, 16)); err != nil || n == 0 {
+		t.Fatalf("mount in a namespace of its own: %v %s", err, errs.String())
+	}
+	return func() {
+		in.Close()
+		cmd.Wait()
+	}
+}

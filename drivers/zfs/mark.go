@@ -1,0 +1,117 @@
+package zfs
+
+import (
+	"slices"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// The user properties of a dataset of ours.
+const (
+	markFleet      = "reconcile:fleet"
+	markNode       = "reconcile:node"
+	markTenant     = "reconcile:tenant"
+	markVolume     = "reconcile:volume"
+	markSlot       = "reconcile:slot"
+	markRole       = "reconcile:role"
+	markAttempt    = "reconcile:attempt"
+	markGeneration = "reconcile:generation"
+	markCommit     = "reconcile:commit"
+	// markReady is "yes" once what is made in several steps is whole.
+	markReady = "reconcile:ready"
+	// markInside is the folder of the data inside the dataset, "." for its root.
+	// A folder of its own is there only while the dataset is mounted: what is
+	// started on one that is not finds no path, instead of an empty volume.
+	markInside = "reconcile:inside"
+	// markMount is where the filesystem of a zvol is mounted, and markKind what
+	// it is.
+	markMount = "reconcile:mountpoint"
+	markKind  = "reconcile:filesystem"
+)
+
+const (
+	yes        = "yes"
+	insideData = "data"
+	insideRoot = "."
+)
+
+// marks are the properties of an order's dataset. An empty one is left out: the
+// value "" cannot be told from an inherited one that was cleared.
+func (d *Driver) marks(want drivers.VolumeOrder) map[string]string {
+	m := map[string]string{
+		markFleet: d.cfg.Owner.Fleet, markNode: d.cfg.Owner.Node, markTenant: want.Tenant, markVolume: want.Name,
+		markSlot: slotMark(want.Slot), markRole: string(want.Role), markAttempt: want.Attempt, markGeneration: want.Generation,
+		markCommit: want.Commit,
+	}
+	for k, v := range m {
+		if v == "" {
+			delete(m, k)
+		}
+	}
+	return m
+}
+
+// noSlot stands for a volume without a slot, which no order of the core has.
+const noSlot = "-none-"
+
+func slotMark(s plans.Slot) string {
+	if s == "" {
+		return noSlot
+	}
+	return string(s)
+}
+
+func slotOf(mark string) plans.Slot {
+	if mark == noSlot {
+		return ""
+	}
+	return plans.Slot(mark)
+}
+
+// settings are the properties a plan asks for. They hold for what is made from
+// now on: a clone takes them from the plan of its own time. A quota and a
+// reservation are for the data alone, so that the snapshots we keep never take
+// an application's space away.
+func settings(v plans.Volume, zvol bool) map[string]string {
+	m := map[string]string{}
+	set := func(property, value string) {
+		if value != "" {
+			m[property] = value
+		}
+	}
+	set("compression", v.Compression)
+	set("reservation", v.Reservation)
+	if !zvol {
+		set("refquota", v.Quota)
+		set("recordsize", v.RecordSize)
+	}
+	return m
+}
+
+// options are properties as arguments of a command, sorted.
+func options(m map[string]string) []string {
+	var args []string
+	for k, v := range m {
+		args = append(args, k+"="+v)
+	}
+	slices.Sort(args)
+	out := make([]string, 0, 2*len(args))
+	for _, a := range args {
+		out = append(out, "-o", a)
+	}
+	return out
+}
+
+// ours says that the dataset bears this fleet's and node's mark, set on itself.
+func (d *Driver) ours(e *entry) bool {
+	return e != nil && !e.snapshot() && e.local(markFleet) == d.cfg.Owner.Fleet && e.local(markNode) == d.cfg.Owner.Node && e.local(markTenant) != ""
+}
+
+// oursSnapshot says that a snapshot is one that we took. All it inherits is its
+// dataset's, which never has this role: so has one that somebody else takes.
+func (d *Driver) oursSnapshot(e *entry) bool {
+	return e != nil && e.snapshot() && e.value(markRole) == string(observed.Origin) &&
+		e.value(markFleet) == d.cfg.Owner.Fleet && e.value(markNode) == d.cfg.Owner.Node
+}

@@ -1,0 +1,204 @@
+package zfs
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// Observe implements drivers.Storage: one zfs command for all datasets, one for
+// all snapshots, and one for the holds where there are any. Named tenants are
+// looked for where the last look at everything found them.
+func (d *Driver) Observe(ctx context.Context, tenants ...string) ([]observed.Dataset, error) {
+	if len(tenants) > 0 {
+		if below, known := d.known.parents(tenants); known {
+			if len(below) == 0 {
+				return nil, nil
+			}
+			seen, err := d.observe(ctx, below, tenants)
+			if err == nil && d.known.complete(tenants, seen) {
+				return seen, nil
+			}
+			// Something is gone from where it was: look where it went.
+		}
+	}
+	all, err := d.observe(ctx, d.cfg.Roots, nil)
+	if err != nil {
+		return nil, err
+	}
+	d.known.learn(all)
+	if len(tenants) == 0 {
+		return all, nil
+	}
+	return slices.DeleteFunc(all, func(s observed.Dataset) bool { return !slices.Contains(tenants, s.Tenant) }), nil
+}
+
+func (d *Driver) observe(ctx context.Context, below, tenants []string) ([]observed.Dataset, error) {
+	s, err := d.survey(ctx, below, true)
+	if err != nil {
+		return nil, problem("observe", strings.Join(below, ", "), err)
+	}
+	if s.table, err = mounts(); err != nil {
+		return nil, problem("observe", "mount tables", err)
+	}
+	if !d.cfg.Look && d.remount(ctx, s) {
+		if s.table, err = mounts(); err != nil {
+			return nil, problem("observe", "mount tables", err)
+		}
+	}
+	if err := d.holds(ctx, s); err != nil {
+		return nil, problem("observe", "holds", err)
+	}
+	var out []observed.Dataset
+	for _, e := range s.datasets {
+		if d.ours(e) {
+			out = append(out, d.live(s, e))
+		}
+	}
+	for _, e := range s.snapshots {
+		if d.oursSnapshot(e) && d.ours(s.named[parentOf(e.name)]) {
+			out = append(out, d.past(s, e))
+		}
+	}
+	if len(tenants) > 0 {
+		out = slices.DeleteFunc(out, func(s observed.Dataset) bool { return !slices.Contains(tenants, s.Tenant) })
+	}
+	slices.SortFunc(out, func(a, b observed.Dataset) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// survey is one look at all that lies below some datasets.
+type survey struct {
+	datasets, snapshots []*entry
+	named               map[string]*entry   // of datasets
+	hangs               map[string][]string // what lies below a dataset: its snapshots, and datasets
+	held                map[string][]string // tags, by snapshot
+	table               []mount
+	problems            map[string]*observed.Problem // why a dataset is not mounted
+}
+
+func (d *Driver) survey(ctx context.Context, below []string, past bool) (*survey, error) {
+	s := &survey{named: map[string]*entry{}, hangs: map[string][]string{}, held: map[string][]string{}, problems: map[string]*observed.Problem{}}
+	for pool, roots := range byPool(below) {
+		args := []string{"get", "-H", "-p", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", strings.Join(datasetProperties, ",")}
+		out, err := d.zfs(ctx, pool, append(args, roots...)...)
+		if err != nil {
+			return nil, rootless(strings.Join(roots, ", "), err)
+		}
+		list, err := entries(out)
+		if err != nil {
+			return nil, err
+		}
+		s.datasets = append(s.datasets, list...)
+		if !past {
+			continue
+		}
+		args = []string{"list", "-H", "-p", "-r", "-t", "snapshot", "-o", "name," + strings.Join(snapshotProperties, ",")}
+		if out, err = d.zfs(ctx, pool, append(args, roots...)...); err != nil {
+			return nil, rootless(strings.Join(roots, ", "), err)
+		}
+		if list, err = rows(out, snapshotProperties); err != nil {
+			return nil, err
+		}
+		s.snapshots = append(s.snapshots, list...)
+	}
+	for _, e := range s.datasets {
+		s.named[e.name] = e
+		s.hangs[parentOf(e.name)] = append(s.hangs[parentOf(e.name)], e.name)
+	}
+	for _, e := range s.snapshots {
+		s.hangs[parentOf(e.name)] = append(s.hangs[parentOf(e.name)], e.name)
+	}
+	return s, nil
+}
+
+func byPool(names []string) map[string][]string {
+	m := map[string][]string{}
+	for _, n := range names {
+		m[poolOf(n)] = append(m[poolOf(n)], n)
+	}
+	return m
+}
+
+// atOnce bounds the names in one command.
+const atOnce = 500
+
+// holds asks who holds the snapshots of ours that are held.
+func (d *Driver) holds(ctx context.Context, s *survey) error {
+	held := map[string][]string{}
+	for _, e := range s.snapshots {
+		if e.number("userrefs") > 0 && d.oursSnapshot(e) {
+			held[poolOf(e.name)] = append(held[poolOf(e.name)], e.name)
+		}
+	}
+	for pool, names := range held {
+		for chunk := range slices.Chunk(names, atOnce) {
+			out, err := d.zfs(ctx, pool, append([]string{"holds", "-H"}, chunk...)...)
+			if err != nil && !says(err, "does not exist") {
+				return err
+			}
+			for line := range strings.Lines(out) {
+				if f := strings.SplitN(line, "\t", 3); len(f) == 3 {
+					s.held[f[0]] = append(s.held[f[0]], f[1])
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// live is what is shown of a dataset.
+func (d *Driver) live(s *survey, e *entry) observed.Dataset {
+	o := e.dataset()
+	at := placeOf(e)
+	o.Path = pathOf(e, at)
+	o.Ready = e.local(markReady) == yes && at.mounted(s.table)
+	o.Busy = at.user(s.table) != ""
+	o.Bytes, o.Written = e.number("usedbydataset"), e.number("written")
+	o.Clones = s.hangs[e.name]
+	slices.Sort(o.Clones)
+	// An origin outside of what is ours is nothing that could be promoted.
+	if e.origin() != "" && d.ours(s.named[parentOf(e.origin())]) {
+		o.Origin = e.origin()
+	}
+	if !o.Ready {
+		o.Problem = d.unready(s, e)
+	}
+	return o
+}
+
+// pathOf is where the data of an entry are on the host.
+func pathOf(e *entry, at place) string {
+	if !filepath.IsAbs(at.point) {
+		return "" // none, legacy
+	}
+	return filepath.Join(at.point, e.local(markInside))
+}
+
+// unready says why a dataset is not ready, nil where it is only not finished.
+func (d *Driver) unready(s *survey, e *entry) *observed.Problem {
+	switch {
+	case e.locked():
+		return observed.Wrap("mount", e.name, observed.Environment, errors.New("its encryption key is not loaded"),
+			"load it: `zfs load-key "+e.name+"`; it goes on by itself then")
+	case s.problems[e.name] != nil:
+		return s.problems[e.name]
+	case e.local(markReady) == yes:
+		return observed.Wrap("mount", e.name, observed.Environment, errors.New("it is not mounted"), "`zfs mount "+e.name+"` says why")
+	}
+	return nil
+}
+
+// past is what is shown of a snapshot.
+func (d *Driver) past(s *survey, e *entry) observed.Dataset {
+	o := e.dataset()
+	o.Origin, o.Ready, o.Bytes, o.Written = parentOf(e.name), true, e.number("used"), -1
+	o.Clones, o.Holds = e.clones(), s.held[e.name]
+	slices.Sort(o.Clones)
+	slices.Sort(o.Holds)
+	return o
+}
