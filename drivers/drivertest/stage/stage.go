@@ -6,7 +6,9 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -28,6 +30,10 @@ type Config struct {
 	// Ports is the range given to services; "" takes a range derived from a
 	// free port, so that two stages rarely meet.
 	Ports string
+	// Listen is the address of the proxy; "" is a free port of loopback.
+	Listen string
+	// Drivers are more lines of the host's configuration, below "drivers:".
+	Drivers string
 	// Registry serves the images; nil makes one that ends with the stage.
 	Registry *images.Registry
 }
@@ -42,7 +48,8 @@ type Stage struct {
 	File  string // the host's configuration
 }
 
-// New sets the stage. Nothing of reconcile runs yet.
+// New sets the stage. Nothing of reconcile runs yet. In a Dir where one was set
+// before it goes on with the plans and the state that are there.
 func New(ctx context.Context, c Config) (*Stage, error) {
 	if c.Node == "" {
 		c.Node = "host-1"
@@ -56,7 +63,10 @@ func New(ctx context.Context, c Config) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Proxy = fmt.Sprintf("127.0.0.1:%d", port)
+	s.Proxy = c.Listen
+	if s.Proxy == "" {
+		s.Proxy = fmt.Sprintf("127.0.0.1:%d", port)
+	}
 	if s.Ports == "" {
 		from := 10000 + port%200*100
 		s.Ports = fmt.Sprintf("%d-%d", from, from+99)
@@ -64,13 +74,7 @@ func New(ctx context.Context, c Config) (*Stage, error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := s.git(ctx, c.Dir, "init", "-q", "--bare", "-b", "main", s.Repo); err != nil {
-		return nil, err
-	}
-	if err := s.git(ctx, c.Dir, "clone", "-q", s.Repo, s.Work); err != nil {
-		return nil, err
-	}
-	if err := s.git(ctx, s.Work, "checkout", "-q", "-b", "main"); err != nil {
+	if err := s.repository(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.configure(); err != nil {
@@ -80,6 +84,22 @@ func New(ctx context.Context, c Config) (*Stage, error) {
 		s.Registry, err = images.NewRegistry("127.0.0.1:0")
 	}
 	return s, err
+}
+
+// repository makes the plan repository, if there is none, and a clone of it.
+func (s *Stage) repository(ctx context.Context) error {
+	if _, err := os.Stat(s.Repo); errors.Is(err, fs.ErrNotExist) {
+		if err := s.git(ctx, s.Dir, "init", "-q", "--bare", "-b", "main", s.Repo); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll(s.Work); err != nil {
+		return err
+	}
+	if err := s.git(ctx, s.Dir, "clone", "-q", s.Repo, s.Work); err != nil {
+		return err
+	}
+	return s.git(ctx, s.Work, "checkout", "-q", "-B", "main")
 }
 
 // configure writes the host's configuration, as an operator would.
@@ -92,6 +112,7 @@ func (s *Stage) configure() error {
 		fmt.Fprintf(&b, "  docker:\n    host: %s\n", s.DockerHost)
 	}
 	fmt.Fprintf(&b, "  caddy:\n    listen: %s\n    binary: %s\n", s.Proxy, filepath.Join(s.Bin, "reconcile-caddy"))
+	b.WriteString(s.Drivers)
 	return os.WriteFile(s.File, []byte(b.String()), 0o600)
 }
 
