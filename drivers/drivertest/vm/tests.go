@@ -32,13 +32,7 @@ func Tests(t *testing.T, c Config) {
 		t.Skip("boots a VM: left out with -short")
 	}
 	image := Need(t)
-	binary := filepath.Join(t.TempDir(), "package.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("compile the tests of this package: %v\n%s", err, out)
-	}
-	files := map[string]string{"package.test": binary}
+	files := map[string]string{"package.test": Compile(t)}
 	for to, from := range c.Files {
 		files[to] = from
 	}
@@ -73,6 +67,19 @@ func Tests(t *testing.T, c Config) {
 	if len(results) == 0 || exit != 0 && !failed {
 		t.Errorf("the tests ended with status %d in the VM:\n%s", exit, m.Console())
 	}
+}
+
+// Compile compiles the tests of the package it is called from for the VM, and
+// returns the binary's path here.
+func Compile(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "package.test")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("compile the tests of this package: %v\n%s", err, out)
+	}
+	return binary
 }
 
 // slack is what the host needs after the tests in the VM ran out of time.
