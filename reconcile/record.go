@@ -63,6 +63,8 @@ type Record struct {
 	Unknown time.Time `json:"unknown,omitzero"`
 	// Holding is since when a person's hold is in force.
 	Holding time.Time `json:"holding,omitzero"`
+	// UnwellSince is since when the target, once reached, is not well.
+	UnwellSince time.Time `json:"unwellSince,omitzero"`
 	// Flapping is since when repair was given up.
 	Flapping time.Time `json:"flapping,omitzero"`
 	// Starts are the instances last seen, by slot/service, with their starts
