@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
@@ -202,7 +204,13 @@ func decisionFile(name, question, answer, reason, about string) ([]byte, error) 
 		Answer   string `yaml:"answer"`
 		Reason   string `yaml:"reason"`
 	}
-	doc, err := yaml.Marshal(struct {
+	var b bytes.Buffer
+	for _, line := range paragraph(about, 90) {
+		b.WriteString("# " + line + "\n")
+	}
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	err := e.Encode(struct {
 		Version  string            `yaml:"apiVersion"`
 		Kind     string            `yaml:"kind"`
 		Metadata map[string]string `yaml:"metadata,flow"`
@@ -211,11 +219,27 @@ func decisionFile(name, question, answer, reason, about string) ([]byte, error) 
 	if err != nil {
 		return nil, fmt.Errorf("write decision: %w", err)
 	}
-	var b strings.Builder
-	for line := range strings.Lines(about) {
-		b.WriteString(strings.TrimRight("# "+line, "\n ") + "\n")
+	return b.Bytes(), nil
+}
+
+// paragraph breaks a text into lines of at most so many columns, where its words
+// allow that.
+func paragraph(text string, columns int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
 	}
-	return append([]byte(b.String()), doc...), nil
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // completeAnswer completes the id of a question, then its answers, where a
