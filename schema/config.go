@@ -50,6 +50,7 @@ type Drivers struct {
 	Process ProcessConfig `json:"process,omitzero"`
 	Caddy   CaddyConfig   `json:"caddy,omitzero"`
 	Dir     DirConfig     `json:"dir,omitzero"`
+	ZFS     ZFSConfig     `json:"zfs,omitzero"`
 }
 
 // DockerConfig is about the Docker engine.
@@ -77,6 +78,14 @@ type DirConfig struct {
 	Root string `json:"root,omitempty"`
 }
 
+// ZFSConfig is about datasets as volumes.
+type ZFSConfig struct {
+	Roots   []string       `json:"roots,omitempty"`
+	Mounts  string         `json:"mounts,omitempty"`
+	Command string         `json:"command,omitempty"` // path of zfs
+	Limit   plans.Duration `json:"limit,omitempty"`   // of one command
+}
+
 // Defaults of the host configuration, as its schema names them.
 const (
 	DefaultState      = "/var/lib/reconcile"
@@ -87,6 +96,7 @@ const (
 	DefaultDockerHost = "unix:///var/run/docker.sock"
 	DefaultListen     = ":8080" // of the proxy
 	DefaultParallel   = 4
+	DefaultZFSLimit   = 60 * plans.Second
 )
 
 // Defaults returns c with every unset field that has a default of its own at
@@ -105,6 +115,9 @@ func (c HostConfig) Defaults() HostConfig {
 	set(&c.Drivers.Caddy.Listen, DefaultListen)
 	if c.Repo.Interval == 0 {
 		c.Repo.Interval = DefaultInterval
+	}
+	if c.Drivers.ZFS.Limit == 0 {
+		c.Drivers.ZFS.Limit = DefaultZFSLimit
 	}
 	if c.Parallel == 0 {
 		c.Parallel = DefaultParallel

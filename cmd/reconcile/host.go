@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"github.com/gitops-fleet/reconcile/drivers"
-	"github.com/gitops-fleet/reconcile/drivers/dir"
 	"github.com/gitops-fleet/reconcile/drivers/probe"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -112,11 +111,10 @@ func (h *host) assemble(set settings, plan *plans.Plan, controller string) (err 
 		c.Runtimes[name] = rt
 		h.closers = append(h.closers, rt)
 	}
-	volumes, err := dir.New(dir.Config{Root: set.place(set.Drivers.Dir.Root, "volumes"), Owner: owner})
-	if err != nil {
+	if c.Storages, err = set.storages(owner); err != nil {
 		return err
 	}
-	c.Storages, c.DefaultStorage = map[string]drivers.Storage{"dir": volumes}, "dir"
+	c.DefaultStorage = "dir"
 	if c.Router, err = openRouter(set, owner); err != nil {
 		return err
 	}

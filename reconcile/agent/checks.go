@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
@@ -119,9 +120,13 @@ func (x *executor) checkVolume(c reconcile.CheckOrder) (string, error) {
 	}
 	st, err := x.storage(v)
 	if err != nil {
-		return "", refused(err.Error(), "name a volume driver this host has")
+		return "", refused(err.Error(), "name a volume driver this host has, or configure it there (zfs: drivers.zfs.roots)")
 	}
 	t := st.Traits()
+	if no := UnsupportedVolume(v, t); len(no) > 0 {
+		return "", refused(fmt.Sprintf("volume %s: driver %s cannot honour %s", c.Volume, t.Name, strings.Join(no, ", ")),
+			"remove these fields, or choose a driver that can, such as zfs")
+	}
 	if v.OnUpgrade == plans.Clone && v.Writes != plans.Quiesce && v.Freeze == nil && !t.PointInTime {
 		return "", refused(fmt.Sprintf("volume %s: driver %s has no point-in-time snapshot, a copy under writes is torn", c.Volume, t.Name),
 			"say `writes: quiesce`, add a freeze hook, or use a driver with snapshots")
@@ -148,4 +153,21 @@ func (x *executor) checkSpace(ctx context.Context, c reconcile.CheckOrder) (stri
 			Hint: "free some space; reconcile tries again by itself"}
 	}
 	return fmt.Sprintf("%d MiB free", free>>20), nil
+}
+
+// UnsupportedVolume names the fields of a volume that a storage cannot honour.
+func UnsupportedVolume(v plans.Volume, t drivers.StorageTraits) []string {
+	if t.Tuned {
+		return nil
+	}
+	var no []string
+	for field, value := range plans.Sorted(map[string]string{
+		"quota": v.Quota, "reservation": v.Reservation, "compression": v.Compression,
+		"recordSize": v.RecordSize, "size": v.Size, "filesystem": v.Filesystem,
+	}) {
+		if value != "" {
+			no = append(no, field)
+		}
+	}
+	return no
 }
