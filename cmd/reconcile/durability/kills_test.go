@@ -1,0 +1,189 @@
+package durability
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+)
+
+// mostKills bounds how often one pass is begun again after it was killed.
+const mostKills = 300
+
+// killed makes one pass, again and again where chaos has it killed, and wants
+// its exit status.
+func (w *world) killed(chaos string, want int) (r stage.Result, kills int) {
+	w.t.Helper()
+	for ; kills < mostKills; kills++ {
+		var err error
+		r, err = w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=" + chaos})
+		w.must(err)
+		if !r.Killed {
+			break
+		}
+	}
+	if r.Killed || r.Exit != want {
+		w.t.Fatalf("after %d kills reconcile ended with status %d, not %d\n%s%s", kills, r.Exit, want, r.Stdout, r.Stderr)
+	}
+	return r, kills
+}
+
+// The reconciler is killed at every boundary as it comes, through an upgrade and
+// through one that fails: both end as they do where nobody is killed, and every
+// acknowledged number is there.
+func TestChainedKill(t *testing.T) {
+	t.Parallel()
+	calm := newWorld(t, plan{mode: "quiesce", volume: patient, more: oneKept})
+	drill := newWorld(t, plan{mode: "quiesce", volume: patient, more: oneKept})
+	want, none := calm.life("note:" + filepath.Join(calm.Dir, "boundaries"))
+	got, kills := drill.life("chain:" + filepath.Join(drill.Dir, "boundaries"))
+	t.Logf("killed %d times at %d kinds of boundaries", kills, len(drill.boundaries()))
+	for i := range want {
+		if want[i] != got[i] {
+			t.Errorf("it ends differently where the reconciler was killed:\nwithout kills:\n%s\nwith kills:\n%s", want[i], got[i])
+		}
+	}
+	if met := len(calm.boundaries()); none != 0 || kills < met {
+		t.Errorf("killed %d times, where a life without kills meets %d kinds of boundaries", kills, met)
+	}
+}
+
+const (
+	// patient is a hold that survives as many restarts as there are boundaries,
+	// on an emulated processor.
+	patient = ", holdLimit: 10m"
+	// oneKept leaves the same behind however many attempts it took.
+	oneKept = "  retention: {preUpgrade: {count: 1}, discarded: {count: 1}}\n"
+)
+
+// life plays an upgrade and a failing one, and says how each ended.
+func (w *world) life(chaos string) (ends []string, kills int) {
+	w.t.Helper()
+	w.release("1.0", nil)
+	w.pass(0)
+	run := w.crowd()
+	for _, story := range []struct {
+		version, serves string
+		env             map[string]string
+		exit            int
+	}{
+		{"1.1", "1.1", nil, 0},
+		{"1.2", "1.1", map[string]string{"FAIL": "health"}, 3},
+	} {
+		w.release(story.version, story.env)
+		r, n := w.killed(chaos, story.exit)
+		kills += n
+		w.answers(story.serves)
+		ends = append(ends, fmt.Sprintf("exit %d\n%s", r.Exit, w.outline()))
+	}
+	result := run.Stop()
+	w.holds(result.Posted)
+	if failed := result.Failed(); failed > 0 {
+		w.t.Errorf("%s: %q", result, result.Errors())
+	}
+	w.t.Logf("longest wait of a write %s; %s", result.Kinds[load.Post].Slowest, result)
+	return ends, kills
+}
+
+// outline is how ant and its data are, without ids and times.
+func (w *world) outline() string {
+	w.t.Helper()
+	e := w.explain()
+	lines := []string{fmt.Sprintf("%s %s active %s", e.Status.State, e.Status.Reason, e.Status.ActiveSlot)}
+	for _, in := range e.Facts.Instances {
+		lines = append(lines, fmt.Sprintf("instance %s %s", in.Key, in.Phase))
+	}
+	current := e.Record.Data["ledger"].Dataset
+	for _, d := range e.Facts.Datasets {
+		lines = append(lines, fmt.Sprintf("dataset role %s, a clone %v, current %v", d.Role, d.Origin != "", d.ID == current))
+	}
+	lines = append(lines, fmt.Sprintf("attempt under way %v, something withheld %v", e.Record.Attempt != nil, len(e.Record.Withheld) > 0))
+	slices.Sort(lines[1:])
+	return strings.Join(lines, "\n")
+}
+
+// boundaries are the kinds a world came by.
+func (w *world) boundaries() []string {
+	w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.Dir, "boundaries"))
+	w.must(err)
+	var all []string
+	for line := range strings.Lines(string(b)) {
+		name, _, _ := strings.Cut(line, "\t")
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// One run for each kind of boundary of an upgrade and of a failing one: killed
+// there once, the next pass ends as if nothing had happened.
+func TestSingleKills(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plan{mode: "quiesce", volume: patient, more: oneKept})
+	w.release("1.0", nil)
+	w.pass(0)
+	run := w.crowd()
+	version := 0
+	for _, story := range []struct {
+		name string
+		env  map[string]string
+		exit int
+	}{{"upgrade", nil, 0}, {"failing upgrade", map[string]string{"FAIL": "health"}, 3}} {
+		release := func() {
+			version++
+			w.release(fmt.Sprintf("2.%d", version), story.env)
+		}
+		release() // the first of its kind may have something to retire
+		w.pass(story.exit)
+		file := filepath.Join(w.Dir, "boundaries")
+		if err := os.RemoveAll(file); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		w.killed("note:"+file, story.exit)
+		want, met := w.outline(), w.boundaries()
+		var missed []string
+		for _, at := range met {
+			release()
+			r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + at})
+			w.must(err)
+			if !r.Killed {
+				missed = append(missed, at)
+			}
+			w.pass(story.exit)
+			if got := w.outline(); plainSlots(got) != plainSlots(want) {
+				t.Errorf("%s killed at %s ends differently:\nwithout:\n%s\nwith:\n%s", story.name, at, want, got)
+			}
+		}
+		// Only a wait may be over before its boundary comes.
+		for _, at := range missed {
+			if !strings.Contains(at, "/commit/") || len(missed) > 4 {
+				t.Errorf("%s: never killed at %s, though another run came by it", story.name, at)
+			}
+		}
+		t.Logf("%s: killed at each of %d kinds of boundaries but %q: %s", story.name, len(met), missed, strings.Join(met, " "))
+	}
+	result := run.Stop()
+	w.holds(result.Posted)
+	if result.Failed() > 0 {
+		t.Errorf("%s: %q", result, result.Errors())
+	}
+	t.Log(result)
+}
+
+// plainSlots names slots by what they do: which one it is changes with each
+// upgrade.
+func plainSlots(text string) string {
+	if strings.Contains(text, "active green") {
+		text = strings.NewReplacer("blue", "green", "green", "blue").Replace(text)
+	}
+	lines := strings.Split(text, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}

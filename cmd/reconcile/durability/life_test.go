@@ -1,0 +1,146 @@
+package durability
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+)
+
+// The life of a tenant over several boots of the VM: TestCuts starts it.
+const (
+	lifeVariable = "DURABILITY_LIFE"
+	upgrading    = "upgrading" // until the power is cut
+	ending       = "ending"    // settles, and compares with acknowledgedFile
+
+	lifePort         = 8080
+	acknowledgedFile = "acknowledged"
+)
+
+// TestLife is what a VM runs whose power is cut: a daemon, and one upgrade after
+// the other.
+func TestLife(t *testing.T) {
+	vm.Only(t)
+	mode := os.Getenv(lifeVariable)
+	if mode == "" {
+		t.Skip("is started by TestCuts")
+	}
+	w := newLife(t)
+	next := w.resume()
+	d, err := w.Daemon(w.ctx)
+	w.must(err)
+	defer func() {
+		w.must(d.Stop())
+		if t.Failed() {
+			t.Logf("the daemon's log ends:\n%s", d.Log())
+		}
+	}()
+	if mode == ending {
+		w.end(next)
+		return
+	}
+	for n := next; ; n++ {
+		w.release(fmt.Sprint(n), nil)
+		w.until("the writer is upgraded", func() bool { return w.version() == fmt.Sprint(n) })
+		fmt.Println("upgraded to", n)
+	}
+}
+
+// newLife is the world of a life; what an earlier boot left of it is on the disk
+// and in the pool.
+func newLife(t *testing.T) *world {
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	t.Cleanup(cancel)
+	w := &world{t: t, ctx: ctx, pool: "tank/life", volume: "driver: zfs, source: tank/life",
+		plan: plan{fleet: "life", mode: "quiesce", more: oneKept}}
+	if exec.CommandContext(ctx, "zfs", "list", w.pool).Run() != nil {
+		w.zfs("create", w.pool)
+	}
+	// git does not wait for the disk by itself, and would lose commits; here they
+	// stand for those of a server elsewhere.
+	for k, v := range map[string]string{"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.fsync", "GIT_CONFIG_VALUE_0": "all"} {
+		t.Setenv(k, v)
+	}
+	dir := "/disk/life"
+	w.must(removeLocks(filepath.Join(dir, "plans.git")))
+	registry, err := images.NewRegistry("127.0.0.1:5000")
+	w.must(err)
+	t.Cleanup(func() { registry.Close() })
+	w.Stage, err = stage.New(ctx, stage.Config{Dir: dir, Bin: "/vm/bin", Serve: "/vm/writer", Runtime: workshopRuntime,
+		Listen: fmt.Sprint("0.0.0.0:", lifePort), Ports: "10000-10099", Registry: registry,
+		Drivers: fmt.Sprintf("  zfs:\n    roots: [%s]\n    mounts: %s\n", w.pool, filepath.Join(dir, "mounts"))})
+	w.must(err)
+	return w
+}
+
+// removeLocks removes what git leaves where it was interrupted.
+func removeLocks(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".lock") {
+			return os.Remove(path)
+		}
+		return err
+	})
+}
+
+// resume pushes the images the plan may still want, and returns the number of
+// the next version.
+func (w *world) resume() int {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.ctx, "git", "log", "--format=%s")
+	cmd.Dir = w.Work
+	out, err := cmd.CombinedOutput()
+	if err != nil && !strings.Contains(string(out), "does not have any commits yet") {
+		w.t.Fatalf("git log: %v\n%s", err, out)
+	}
+	n := strings.Count(string(out), "ant on ")
+	for last := max(n-3, 0); last < n; last++ {
+		_, err := w.Image(w.ctx, "writer", fmt.Sprint(last), nil)
+		w.must(err)
+	}
+	return n
+}
+
+// version is what answers now, "" where nothing does.
+func (w *world) version() string {
+	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+	defer cancel()
+	text, err := w.Ask(ctx, host, "/")
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// end waits until the last version serves alone, and looks at what is left.
+func (w *world) end(next int) {
+	w.t.Helper()
+	last := fmt.Sprint(next - 1)
+	w.until("the last version serves", func() bool { return w.version() == last })
+	w.until("ant is converged", func() bool {
+		s, err := w.Status(w.ctx)
+		return err == nil && s.Tenant("ant").State == "converged"
+	})
+	b, err := os.ReadFile("/vm/" + acknowledgedFile)
+	w.must(err)
+	w.holds(strings.Fields(string(b)))
+	w.swept()
+}
+
+// swept wants the pool to hold what serves and what retention keeps, and no more.
+func (w *world) swept() {
+	w.t.Helper()
+	w.t.Log(w.zfs("list", "-H", "-r", "-t", "all", "-o", "name,origin,used,reconcile:role,reconcile:attempt", w.pool))
+}

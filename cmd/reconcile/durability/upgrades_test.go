@@ -1,0 +1,72 @@
+package durability
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+)
+
+// upgrades is how often a story upgrades its tenant.
+func upgrades() int {
+	if vm.Slow() && !*soak {
+		return 5
+	}
+	return 20
+}
+
+// A writer under load is upgraded again and again, each time on a clone of its
+// data: no request fails, and what was acknowledged is there.
+func TestQuiesced(t *testing.T) {
+	w := newWorld(t, plan{mode: "quiesce"})
+	w.release("1.0", nil)
+	w.pass(0)
+	run := w.crowd()
+	var longest time.Duration
+	for n := range upgrades() {
+		version := fmt.Sprintf("2.%d", n)
+		w.release(version, nil)
+		r := w.pass(0)
+		w.answers(version)
+		longest = max(longest, r.Took)
+	}
+	result := run.Stop()
+	w.holds(result.Posted)
+	if result.Failed() > 0 {
+		t.Errorf("%s: %q", result, result.Errors())
+	}
+	t.Logf("%d upgrades, the longest took %s; %d numbers acknowledged, all of them there; longest hold %s; %s",
+		upgrades(), longest.Round(time.Millisecond), len(result.Posted), result.Kinds[load.Post].Slowest.Round(time.Millisecond), result)
+}
+
+// An application that catches up from a peer needs no hold: its new version
+// starts on a clone, takes what it missed, and is led to once it has it.
+func TestReplayed(t *testing.T) {
+	vm.Only(t) // a copy of a directory under writes is torn, and refused
+	p := newPeer(t, 10*time.Millisecond)
+	w := newWorld(t, plan{mode: "replay", env: `, FOLLOW: "` + p.URL + `"`})
+	w.release("1.0", nil)
+	w.pass(0)
+	run := load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(), Workers: map[load.Kind]int{load.Get: 4, load.Fresh: 2}})
+	for n := range upgrades() {
+		version := fmt.Sprintf("2.%d", n)
+		w.release(version, nil)
+		w.pass(0)
+		w.answers(version)
+	}
+	result := run.Stop()
+	if result.Failed() > 0 {
+		t.Errorf("%s: %q", result, result.Errors())
+	}
+	// Whatever clone it went through, the ledger is what the peer told, in order.
+	had := p.count()
+	w.until("the writer catches up", func() bool { return len(w.told()) >= had })
+	for n, number := range w.ledger() {
+		if number != fmt.Sprint(n) {
+			t.Fatalf("number %d of the ledger is %s", n, number)
+		}
+	}
+	t.Logf("%d upgrades, %d numbers replayed; %s", upgrades(), had, result)
+}

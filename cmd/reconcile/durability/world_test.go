@@ -1,0 +1,207 @@
+package durability
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
+)
+
+// world is one host with one tenant, ant, whose ledger is on ZFS in the VM and
+// in a plain directory elsewhere.
+type world struct {
+	*stage.Stage
+	t      *testing.T
+	ctx    context.Context
+	volume string // the plan's words for the ledger, without what a story adds
+	pool   string // dataset that holds the story's data; "" without ZFS
+	plan   plan
+}
+
+var worlds atomic.Int32
+
+// longest is what one story may take at most, on an emulated processor.
+const longest = 30 * time.Minute
+
+func newWorld(t *testing.T, p plan) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	t.Cleanup(cancel)
+	w := &world{t: t, ctx: ctx, plan: p, volume: "driver: dir"}
+	w.plan.fleet = fmt.Sprint("dur", worlds.Add(1))
+	if !vm.Inside() {
+		app, err := writer()
+		w.must(err)
+		w.Stage = shop.Stage(t, workshopRuntime, func(c *stage.Config) { c.Bin, c.Serve = shop.Chaos(t), app })
+		return w
+	}
+	w.pool = "tank/" + w.plan.fleet
+	w.zfs("create", w.pool)
+	w.volume = "driver: zfs, source: " + w.pool
+	dir := filepath.Join("/disk", w.plan.fleet)
+	var err error
+	w.Stage, err = stage.New(ctx, stage.Config{Dir: dir, Bin: "/vm/bin", Serve: "/vm/writer", Runtime: workshopRuntime,
+		Drivers: fmt.Sprintf("  zfs:\n    roots: [%s]\n    mounts: %s\n", w.pool, filepath.Join(dir, "mounts"))})
+	w.must(err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := w.Wreck(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// workshopRuntime runs the stories: it needs no engine.
+const workshopRuntime = "process"
+
+// must ends the story where a step of it failed.
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// zfs runs a command of the story's own.
+func (w *world) zfs(args ...string) string {
+	w.t.Helper()
+	out, err := exec.CommandContext(w.ctx, "zfs", args...).CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("zfs %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// release pushes a version of the writer and plans it.
+func (w *world) release(version string, env map[string]string) {
+	w.t.Helper()
+	image, err := w.Image(w.ctx, "writer", version, env)
+	w.must(err)
+	w.plan.image = image
+	_, err = w.Commit(w.ctx, "ant on "+version, w.plan.files(w.volume))
+	w.must(err)
+}
+
+// pass makes one pass and wants its exit status.
+func (w *world) pass(want int) stage.Result {
+	w.t.Helper()
+	r, err := w.Run(w.ctx)
+	w.must(err)
+	if r.Exit != want {
+		w.t.Fatalf("reconcile ended with status %d, not %d\n%s%s", r.Exit, want, r.Stdout, r.Stderr)
+	}
+	return r
+}
+
+// answers wants ant to be answered by a version.
+func (w *world) answers(version string) {
+	w.t.Helper()
+	got, err := w.Ask(w.ctx, host, "/")
+	w.must(err)
+	if got != version {
+		w.t.Fatalf("ant is answered by %q, not by %s", got, version)
+	}
+}
+
+// host is the name ant is asked by.
+const host = "ant.example.com"
+
+// crowd begins to write and read.
+func (w *world) crowd() *load.Run {
+	return load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(),
+		Workers: map[load.Kind]int{load.Post: 3, load.Get: 2, load.Fresh: 1}})
+}
+
+// think is the pause of each client; an emulated processor has other things to
+// do than requests.
+func think() time.Duration {
+	if vm.Slow() {
+		return 50 * time.Millisecond
+	}
+	return 5 * time.Millisecond
+}
+
+// explain asks reconcile what it knows of ant.
+func (w *world) explain() agent.Explanation {
+	w.t.Helper()
+	r, err := w.Run(w.ctx, "explain", "ant", "-o", "json")
+	w.must(err)
+	var e agent.Explanation
+	if err := json.Unmarshal([]byte(r.Stdout), &e); err != nil {
+		w.t.Fatalf("explain: %v\n%s%s", err, r.Stdout, r.Stderr)
+	}
+	return e
+}
+
+// ledger reads the data that serve, from disk and not from who serves them.
+func (w *world) ledger() []string {
+	w.t.Helper()
+	e := w.explain()
+	current := e.Record.Data["ledger"].Dataset
+	for _, d := range e.Facts.Datasets {
+		if d.ID == current {
+			b, err := os.ReadFile(filepath.Join(d.Path, "ledger"))
+			w.must(err)
+			return strings.Fields(string(b))
+		}
+	}
+	w.t.Fatalf("the current dataset %q is not there: %+v", current, e.Facts.Datasets)
+	return nil
+}
+
+// holds wants each number exactly once in the ledger.
+func (w *world) holds(acknowledged []string) {
+	w.t.Helper()
+	times := map[string]int{}
+	for _, n := range w.ledger() {
+		times[n]++
+	}
+	lost, doubled := 0, 0
+	for _, n := range acknowledged {
+		switch times[n] {
+		case 0:
+			lost++
+		case 1:
+		default:
+			doubled++
+		}
+	}
+	if lost > 0 || doubled > 0 {
+		w.t.Errorf("of %d acknowledged numbers %d are not in the final data, and %d more than once", len(acknowledged), lost, doubled)
+	}
+}
+
+// told is the ledger as who serves it tells it.
+func (w *world) told() []string {
+	w.t.Helper()
+	text, err := w.Ask(w.ctx, host, "/ledger")
+	w.must(err)
+	return strings.Fields(text)
+}
+
+// until polls a condition up to a deadline.
+func (w *world) until(what string, done func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	defer cancel()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			w.t.Fatalf("%s: %v", what, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

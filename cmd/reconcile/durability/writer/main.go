@@ -1,0 +1,104 @@
+// Command writer is the application of the durability stories: it keeps a ledger
+// of numbers, and acknowledges one when it is on disk.
+//
+// POST /count?id=N with N as body writes N into the ledger, GET /ledger answers
+// it, one number a line; / and /health answer the version.
+//
+// Environment: PORT (default 8080), VERSION, DATA (the folder of the ledger),
+// FAIL=health (never healthy), FOLLOW (the address of a peer: numbers come from
+// its /ledger?from=N and not by POST; healthy once all that the peer had at the
+// start are here).
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if err := serve(); err != nil {
+		fmt.Fprintln(os.Stderr, "writer:", err)
+		os.Exit(1)
+	}
+}
+
+// version is told with every answer.
+var version = os.Getenv("VERSION")
+
+func serve() error {
+	l, err := open(os.Getenv("DATA"))
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	well := func() bool { return os.Getenv("FAIL") != "health" }
+	if peer := os.Getenv("FOLLOW"); peer != "" {
+		f := &follower{ledger: l, peer: peer}
+		go f.follow(ctx)
+		well = f.caughtUp
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, version) })
+	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
+		if !well() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprint(w, version)
+	})
+	mux.HandleFunc("POST /count", l.count)
+	mux.HandleFunc("/ledger", l.tell)
+	srv := &http.Server{Handler: mux}
+	listener, err := net.Listen("tcp", net.JoinHostPort("", cmp.Or(os.Getenv("PORT"), "8080")))
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		done <- srv.Shutdown(end)
+	}()
+	if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return errors.Join(<-done, l.close())
+}
+
+// count acknowledges a number once it is on disk.
+func (l *ledger) count(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("id")
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+	if err != nil || id == "" || string(body) != id {
+		http.Error(w, "the body is not the number", http.StatusBadRequest)
+		return
+	}
+	if err := l.add(id); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprint(w, version)
+}
+
+// tell answers the ledger from the N-th number on.
+func (l *ledger) tell(w http.ResponseWriter, r *http.Request) {
+	from, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("from"), "0"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for _, line := range l.since(from) {
+		fmt.Fprintln(w, line)
+	}
+}
