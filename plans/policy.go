@@ -76,7 +76,8 @@ const PerBatch = "perBatch"
 // Floor is the least number of tenants ("40") or a share of them ("90%").
 type Floor string
 
-// Of is how many of so many tenants the floor is, rounded up.
+// Of is how many of so many tenants the floor is. A share is rounded up, and is
+// never so many that none of them could be risked.
 func (f Floor) Of(n int) int {
 	text, percent := strings.CutSuffix(string(f), "%")
 	k, err := strconv.Atoi(text)
@@ -84,7 +85,7 @@ func (f Floor) Of(n int) int {
 	case err != nil:
 		return 0 // refused when the plan was read
 	case percent:
-		return int(math.Ceil(float64(k) * float64(n) / 100))
+		return max(0, min(n-1, int(math.Ceil(float64(k)*float64(n)/100))))
 	}
 	return k
 }

@@ -115,7 +115,7 @@ func TestFloor(t *testing.T) {
 		floor plans.Floor
 		n     int
 		want  int
-	}{{"", 50, 0}, {"40", 50, 40}, {"90%", 50, 45}, {"90%", 51, 46}, {"1%", 1, 1}, {"50%", 0, 0}, {"99%", 3, 3}} {
+	}{{"", 50, 0}, {"40", 50, 40}, {"90%", 50, 45}, {"90%", 51, 46}, {"1%", 1, 0}, {"50%", 0, 0}, {"99%", 3, 2}, {"2", 1, 2}} {
 		if got := c.floor.Of(c.n); got != c.want {
 			t.Errorf("%s of %d is %d, want %d", c.floor, c.n, got, c.want)
 		}

@@ -21,7 +21,9 @@ type active struct {
 	unfinished int
 	unseen     map[string]bool
 	unwell     map[string]bool // reached their target and are not well
+	atRisk     int             // of the unfinished, that served something before
 	failed     int             // failures the breaker counts
+	canaries   int             // of those, in the canary stage
 	tried      int             // finished ones
 	asked      bool            // the question is as the members are
 	dirty      bool            // the header changed
@@ -90,12 +92,18 @@ func (a *active) count(m *RolloutMember, by int) {
 	a.Summary.count(m.Class, by)
 	if m.busy() {
 		a.unfinished += by
+		if !m.From.Zero() {
+			a.atRisk += by
+		}
 	}
 	if m.Class.Finished() && !m.Accepted {
 		a.tried += by
 	}
 	if m.Class == ClassFailed && !m.Accepted {
 		a.failed += by
+		if m.Batch == CanaryBatch {
+			a.canaries += by
+		}
 	}
 	if !m.Unwell.IsZero() && by > 0 {
 		a.unwell[m.Tenant] = true
@@ -154,15 +162,23 @@ func (a *active) copy() Rollout {
 	r := a.Rollout
 	r.Rules = cloneRules(r.Rules)
 	if t := copyOf(r.Trip); t != nil {
-		if t.Question = copyOf(t.Question); t.Question != nil {
-			t.Question.Answers = maps.Clone(t.Question.Answers)
-		}
+		t.Question = cloneQuestion(t.Question)
 		r.Trip = t
 	}
+	r.Ask = cloneQuestion(r.Ask)
 	return r
 }
 
+func cloneQuestion(q *Question) *Question {
+	if q = copyOf(q); q != nil {
+		q.Answers = maps.Clone(q.Answers)
+	}
+	return q
+}
+
+// cloneRules copies what a rollout remembers of a policy.
 func cloneRules(p plans.BatchPolicy) plans.BatchPolicy {
+	p.Windows, p.Freeze, p.TimeZone, p.Zone = nil, nil, "", nil
 	if p.Canary != nil {
 		c := *p.Canary
 		c.Select = maps.Clone(c.Select)

@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,15 @@ func playRollouts(t *testing.T, rnd *rand.Rand) {
 		if rnd.Intn(4) == 0 {
 			p.OnTrip = plans.Rollback
 		}
+		if rnd.Intn(4) == 0 {
+			p.MinHealthy = []plans.Floor{"50%", "90%"}[rnd.Intn(2)]
+		}
+		if rnd.Intn(4) == 0 {
+			p.Windows = []plans.Window{{From: "04:00", To: "06:30"}, {From: "22:00", To: "01:00"}}
+		}
+		if rnd.Intn(5) == 0 {
+			p.Approval = plans.PerBatch
+		}
 		w.policies["standard"] = p
 	}
 	policy()
@@ -134,7 +144,7 @@ func playRollouts(t *testing.T, rnd *rand.Rand) {
 	release := 0
 	for range 40 {
 		p := w.fleet[rnd.Intn(len(w.fleet))]
-		switch rnd.Intn(11) {
+		switch rnd.Intn(13) {
 		case 0, 1:
 			release++
 			w.commit = fmt.Sprint("c", release)
@@ -155,19 +165,20 @@ func playRollouts(t *testing.T, rnd *rand.Rand) {
 		case 6:
 			clear(w.bad)
 		case 7, 8:
-			for _, r := range w.runs.List() {
-				if r.Trip != nil && r.Trip.Question != nil {
-					w.answers[r.Trip.Question.ID] = []string{reconcile.ContinueAnyway, reconcile.AbortRollout,
-						reconcile.RollbackMoved, reconcile.RetryFailed}[rnd.Intn(4)]
-				}
-			}
-			w.runs.Answered()
+			w.answerAll(func(answers []string) string { return answers[rnd.Intn(len(answers))] })
 		case 9:
 			p.target.Aside = fmt.Sprint("a", rnd.Intn(3))
 		case 10:
 			w.runs = w.reborn()
 			for _, q := range w.fleet {
 				q.permit = reconcile.Permit{}
+			}
+		case 11:
+			p.stuck = !p.stuck
+		case 12:
+			if list := w.runs.List(); len(list) > 0 && rnd.Intn(3) == 0 {
+				w.answers[list[0].BackID()] = reconcile.RollbackMoved
+				w.runs.Answered()
 			}
 		}
 		w.plan()
@@ -176,16 +187,19 @@ func playRollouts(t *testing.T, rnd *rand.Rand) {
 	// Calm: nothing fails, nobody holds, everything is seen, and who is asked answers.
 	clear(w.bad)
 	for _, p := range w.fleet {
-		p.held, p.blind, p.degraded = false, false, false
+		p.held, p.blind, p.degraded, p.stuck = false, false, false, false
 	}
 	for range 20 {
-		for _, r := range w.runs.List() {
-			if r.Trip != nil && r.Trip.Question != nil {
-				w.answers[r.Trip.Question.ID] = reconcile.RetryFailed
+		w.answerAll(func(answers []string) string {
+			for _, word := range []string{reconcile.Proceed, reconcile.RetryFailed} {
+				if slices.Contains(answers, word) {
+					return word
+				}
 			}
-		}
-		w.runs.Answered()
-		w.run(time.Hour)
+			t.Fatalf("answers %q", answers)
+			return ""
+		})
+		w.run(24 * time.Hour)
 	}
 	for _, p := range w.fleet {
 		if p.at != p.target && p.withheld[p.target] == "" {

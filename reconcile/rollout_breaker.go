@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,21 +16,36 @@ const (
 	RetryFailed    = "retry"
 )
 
-// breaks trips the breaker if there is cause to: too many failures in a row at
-// any time, too large a share of them after a whole batch.
+// breaks trips the breaker if there is cause to.
 func (d *decision) breaks() bool {
 	a := d.run
-	rules := &a.Rules
-	if n := a.streaks.longest(); n >= rules.Failures() {
-		d.trip(fmt.Sprintf("%s in a row (maxConsecutiveFailures %d)", plural(n, "failure", "failures"), rules.Failures()))
+	if why := d.belowFloor(); why != "" {
+		d.trip(why)
+		a.Trip.Floor = true
 		return true
 	}
-	whole := a.Open && len(a.queue) == 0 && a.unfinished == 0
-	if whole && rules.MaxFailureRatio > 0 && a.failed > 0 && float64(a.failed) >= rules.MaxFailureRatio*float64(a.tried) {
-		d.trip(fmt.Sprintf("%d of %d failed (maxFailureRatio %g)", a.failed, a.tried, rules.MaxFailureRatio))
+	if why := d.cause(a.Open && len(a.queue) == 0 && a.unfinished == 0); why != "" {
+		d.trip(why)
 		return true
 	}
 	return false
+}
+
+// cause is what there is to trip for: too many failures in a row at any time;
+// after a whole canary stage a single one, for the canaries are there to stop the
+// rest; after a whole batch too large a share of them. "": nothing.
+func (d *decision) cause(whole bool) string {
+	a := d.run
+	rules := &a.Rules
+	switch n := a.streaks.longest(); {
+	case n >= rules.Failures():
+		return fmt.Sprintf("%s in a row (maxConsecutiveFailures %d)", plural(n, "failure", "failures"), rules.Failures())
+	case whole && a.canaries > 0:
+		return plural(a.canaries, "failure", "failures") + " in the canary stage"
+	case whole && rules.MaxFailureRatio > 0 && a.failed > 0 && float64(a.failed) >= rules.MaxFailureRatio*float64(a.tried):
+		return fmt.Sprintf("%d of %d failed (maxFailureRatio %g)", a.failed, a.tried, rules.MaxFailureRatio)
+	}
+	return ""
 }
 
 // trip stops the rollout: nothing new is started, what is in motion ends.
@@ -43,14 +57,18 @@ func (d *decision) trip(why string) {
 	d.whole = true
 	var back []int
 	for _, m := range a.members[:a.next] {
-		if m.Class == ClassMoving && !m.Begun && !a.unseen[m.Tenant] {
+		if m.Class == ClassMoving && !m.Begun {
 			a.class(m, ClassPending, "", d.now)
+			delete(a.unseen, m.Tenant)
 			back = append(back, m.Place)
 		}
 	}
 	a.queue = append(back, a.queue...)
-	failed := a.failures()
-	d.event(RolloutBreakerTripped, "", a.ID+": the breaker tripped: "+why+"; failed: "+strings.Join(failed, ", ")+
+	failed, who := a.failures(), ""
+	if len(failed) > 0 {
+		who = "; failed: " + strings.Join(failed, ", ")
+	}
+	d.event(RolloutBreakerTripped, "", a.ID+": the breaker tripped: "+why+who+
 		"; nothing new is started, what is in motion is finished or undone",
 		"batch", batchField(a.Batch), "failed", strings.Join(failed, ","), "why", why, "trip", itoa(a.Trips), "log", d.lastLog(failed))
 }
@@ -68,8 +86,7 @@ func (d *decision) lastLog(failed []string) string {
 // tripped asks what to do once nothing is in motion, and does what is answered.
 func (d *decision) tripped() bool {
 	a := d.run
-	if rules := &a.Rules; a.Trip.Lifted && a.streaks.longest() < rules.Failures() &&
-		(rules.MaxFailureRatio == 0 || a.failed == 0 || float64(a.failed) < rules.MaxFailureRatio*float64(a.tried)) {
+	if a.Trip.Lifted && !a.Trip.Floor && d.cause(true) == "" {
 		d.goesOn(RetryFailed, "a person's word on the tenants that failed") // and on no others
 		return true
 	}
@@ -130,12 +147,17 @@ func (d *decision) question() *Question {
 	if more := len(failed) - len(said); more > 0 {
 		said = append(said, fmt.Sprintf("%d more", more))
 	}
-	if len(failed) == 0 {
+	if len(failed) == 0 && !a.Trip.Floor {
 		said = append(said, "those that failed are well again by themselves")
 	}
-	return &Question{ID: id, Since: d.now, Text: "rollout " + a.ID + " of " + d.subject() + " is stopped: " + a.Trip.Why + ": " + strings.Join(said, "; "),
+	text, goOn := "rollout "+a.ID+" of "+d.subject()+" is stopped: "+a.Trip.Why, ""
+	if a.Trip.Floor {
+		said = append(said, d.ailingText())
+		goOn = ", one at a time while so few are healthy"
+	}
+	return &Question{ID: id, Since: d.now, Text: text + ": " + strings.Join(said, "; "),
 		Answers: map[string]string{
-			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and move the remaining %d", len(failed), rest),
+			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and move the remaining %d%s", len(failed), rest, goOn),
 			RollbackMoved:  fmt.Sprintf("take the %d that were moved back to what they came from, and withhold the target from the remaining %d", moved, rest),
 			AbortRollout:   fmt.Sprintf("leave the %d that were moved, and withhold the target from the remaining %d", moved, rest),
 			RetryFailed:    fmt.Sprintf("try the %d failed again, then go on", len(failed)),
@@ -146,7 +168,10 @@ func (d *decision) question() *Question {
 func (d *decision) goesOn(answer, by string) {
 	a := d.run
 	d.event(RolloutDecision, "", a.ID+": "+answer+", "+by, "answer", answer, "trip", itoa(a.Trips))
-	a.Trip, a.Phase, a.Why, a.Since, a.dirty = nil, RolloutRunning, "", d.now, true
+	if a.Trip != nil && a.Trip.Floor {
+		a.Accepted = max(1, d.healthy())
+	}
+	a.Trip, a.Ask, a.Phase, a.Why, a.Since, a.dirty = nil, nil, RolloutRunning, "", d.now, true
 	d.whole = true
 }
 
@@ -181,73 +206,5 @@ func (d *decision) decided(answer, by string) {
 		d.close(RolloutAborted, by)
 	case RollbackMoved:
 		d.rollBack(by)
-	}
-}
-
-// rollBack sends every tenant the rollout moved back to what it came from.
-func (d *decision) rollBack(why string) {
-	a := d.run
-	a.Phase, a.Why, a.Open, a.queue, a.Ended = RolloutRollingBack, why, false, nil, time.Time{}
-	for _, m := range a.members {
-		if d.seat(m) == nil || !m.moved() {
-			continue
-		}
-		a.change(m, func(m *RolloutMember) { m.Back, m.Begun = true, true })
-		if why := m.noWayBack(); why != "" {
-			a.class(m, ClassFailed, why, d.now)
-			continue
-		}
-		a.class(m, ClassMoving, "goes back", d.now)
-	}
-}
-
-// noWayBack says why the way back is not one that a switch to the version kept
-// beside the new one can be.
-func (m *RolloutMember) noWayBack() string {
-	switch {
-	case m.From.Zero():
-		return "it ran nothing before"
-	case m.From.Core == m.Target.Core, m.From.Aside != m.Target.Aside, m.From.Idle != m.Target.Idle:
-		return "the change was one of services upgraded alone, of the idle slot or of routes; a commit takes it back"
-	}
-	return ""
-}
-
-// goesBack closes the rollout once nobody is on the way back any more.
-func (d *decision) goesBack() bool {
-	a := d.run
-	if a.unfinished > 0 {
-		d.waitsForMotion("is closed when all are back")
-		return false
-	}
-	why := a.Why
-	if left := slices.IndexFunc(a.members, func(m *RolloutMember) bool { return m.Back && m.Class == ClassFailed }); left >= 0 {
-		why += "; " + a.members[left].Tenant + " could not go back: " + a.members[left].Why
-	}
-	d.close(RolloutRolledBack, why)
-	return true
-}
-
-// judgeBack classes a member that was told to go back.
-func (d *decision) judgeBack(m *RolloutMember, r *Report) {
-	a := d.run
-	if m.Class != ClassMoving {
-		return
-	}
-	if r.State == Unknown {
-		a.unseen[m.Tenant] = true
-		return
-	}
-	delete(a.unseen, m.Tenant)
-	a.change(m, func(m *RolloutMember) { m.Moves = r.InMotion })
-	switch {
-	case r.NoWayBack != "":
-		a.class(m, ClassFailed, r.NoWayBack, d.now)
-	case r.InMotion || !r.Failed:
-	case r.Generation == m.From.Core:
-		a.class(m, ClassRolledBack, "", d.now)
-		a.change(m, func(m *RolloutMember) { m.Restored = true })
-	case r.State == HeldBack:
-		a.class(m, ClassFailed, r.Why, d.now)
 	}
 }

@@ -125,9 +125,15 @@ func (d *decision) border() bool {
 		d.close(RolloutCompleted, "")
 		return true
 	}
+	number := a.following(a.Batch, a.next)
+	if !d.approved(number) || d.run != a {
+		return d.run != a
+	}
+	if !d.opens(BatchName(number) + " begins") {
+		return false
+	}
 	a.dirty = true
 	a.Rules = cloneRules(d.rules)
-	number := a.following(a.Batch, a.next)
 	a.next = a.fill(number, a.next, &a.Rules, func(m *RolloutMember) bool {
 		a.change(m, func(m *RolloutMember) { m.Batch = number })
 		d.stale[m.Tenant] = true
@@ -179,6 +185,9 @@ func (d *decision) start() bool {
 		return false
 	case a.unfinished > 0 && a.streaks.worst() >= a.Rules.Failures():
 		d.waitsForMotion(m.Tenant + " is next, when those on the way cannot trip the breaker any more")
+		return false
+	}
+	if !d.opens(m.Tenant+" is started") || !d.spares(m) {
 		return false
 	}
 	if at := a.Started.Add(a.Rules.Stagger.Std()); !a.Started.IsZero() && d.now.Before(at) {
@@ -238,7 +247,7 @@ func (d *decision) close(phase RolloutPhase, why string) {
 		d.owes(m, reason)
 	}
 	a.Phase, a.Why, a.Since, a.Ended = phase, why, d.now, d.now
-	a.Trip, a.Open, a.queue, a.Gate, a.dirty = nil, false, nil, Gate{}, true
+	a.Trip, a.Ask, a.Open, a.queue, a.Gate, a.dirty = nil, nil, false, nil, Gate{}, true
 	kind := RolloutEnded
 	if phase == RolloutRolledBack {
 		kind = RolloutWentBack

@@ -11,12 +11,13 @@ type GateFor string
 
 // What a rollout may wait for before it goes on.
 const (
-	GateHealth   GateFor = "health"   // tenants on their way, or not well
-	GateBake     GateFor = "bake"     // the batch is well and must stay so
-	GateStagger  GateFor = "stagger"  // the pause between two starts
-	GateUnknown  GateFor = "unknown"  // something cannot be seen, or is down that is nobody's fault
-	GateQuestion GateFor = "question" // a person
-	GateWindow   GateFor = "window"   // the next window in which it may start something
+	GateHealth   GateFor = "health"     // tenants on their way, or not well
+	GateBake     GateFor = "bake"       // the batch is well and must stay so
+	GateStagger  GateFor = "stagger"    // the pause between two starts
+	GateUnknown  GateFor = "unknown"    // something cannot be seen, or is down that is nobody's fault
+	GateQuestion GateFor = "question"   // a person
+	GateFloor    GateFor = "minHealthy" // more healthy tenants than there are
+	GateWindow   GateFor = "window"     // the next window in which it may start something
 )
 
 // Gate is what a rollout waits for now, with its reason. The zero Gate is that
@@ -58,7 +59,7 @@ func (d *decision) closeGate() {
 	switch {
 	case a.Phase == RolloutRollingBack:
 		return
-	case a.Trip != nil, g.For == GateQuestion, g.For == GateWindow, g.For == GateUnknown:
+	case a.Trip != nil, g.For == GateQuestion, g.For == GateWindow, g.For == GateUnknown, g.For == GateFloor:
 		phase = RolloutWaiting
 	case a.Batch == 0:
 		phase = RolloutPlanning

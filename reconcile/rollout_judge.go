@@ -19,6 +19,9 @@ func (d *decision) heard(name string) {
 		return
 	}
 	s := d.seat(m)
+	if m.Class == ClassPending {
+		a.asked = false // it may be among those a question is about
+	}
 	switch {
 	case s == nil:
 		d.left(m)
@@ -41,7 +44,7 @@ func (d *decision) settle(name string) {
 	}
 	m.Owed = ""
 	delete(d.owed, name)
-	for _, a := range d.closed {
+	for _, a := range d.known() {
 		if a.byName[name] == m {
 			d.all.delta.Members = append(d.all.delta.Members, ChangedMember{a.ID, *m})
 		}
@@ -85,6 +88,7 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	if r.State == Unknown {
 		if m.busy() {
 			a.unseen[m.Tenant] = true // neither healthy nor failed
+			a.change(m, func(m *RolloutMember) { m.Begun = m.Begun || r.InMotion })
 		}
 		return
 	}

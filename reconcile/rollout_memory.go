@@ -128,6 +128,9 @@ type Trip struct {
 	// Lifted says that a person said on the host of one of those that failed that
 	// it may be tried again. Who gets well by itself answers nothing.
 	Lifted bool `json:"lifted,omitempty"`
+	// Floor says that too few tenants are healthy: the rollout does not go on by
+	// itself when they are well again.
+	Floor bool `json:"floor,omitempty"`
 	// Question is set once nothing of the rollout is in motion any more.
 	Question *Question `json:"question,omitempty"`
 }
@@ -147,7 +150,8 @@ type Rollout struct {
 	From     string `json:"from"`
 	To       string `json:"to"`
 	Commit   string `json:"commit,omitempty"` // in force when it was planned
-	// Rules are the policy as it was read when the batch began.
+	// Rules are the policy as it was read when the batch began, without its
+	// windows and freeze dates: those count as they are in the plan.
 	Rules plans.BatchPolicy `json:"rules"`
 
 	Phase RolloutPhase `json:"phase"`
@@ -168,9 +172,18 @@ type Rollout struct {
 	Started time.Time `json:"started,omitzero"`
 	Well    time.Time `json:"well,omitzero"`
 	// Trips counts how often the breaker tripped; Trip is the open one.
-	Trips   int     `json:"trips,omitempty"`
-	Trip    *Trip   `json:"trip,omitempty"`
-	Summary Summary `json:"summary"`
+	Trips int   `json:"trips,omitempty"`
+	Trip  *Trip `json:"trip,omitempty"`
+	// Ask is another question that is open: whether the next batch may begin, or
+	// what becomes of tenants that did not go back.
+	Ask *Question `json:"ask,omitempty"`
+	// Tries counts how often those that did not go back were tried again.
+	Tries int `json:"tries,omitempty"`
+	// Approved is the batch a person said may begin, Accepted how many healthy
+	// tenants were accepted as few enough to go on; 0: none was.
+	Approved int     `json:"approved,omitempty"`
+	Accepted int     `json:"accepted,omitempty"`
+	Summary  Summary `json:"summary"`
 }
 
 // BatchName is the word for a batch: "canary", "batch 3".

@@ -11,6 +11,9 @@ func (m *machine) obey() {
 	switch {
 	case p.Retry && withheld && m.rec.Attempt == nil:
 		m.retry()
+		if p.Back && m.blind() == nil {
+			m.report.NoWayBack = m.takeBack("rollout "+p.Rollout+" took it back", p.From)
+		}
 	case p.Back && !withheld && m.blind() == nil:
 		m.report.NoWayBack = m.takeBack("rollout "+p.Rollout+" took it back", p.From)
 	case p.Withhold != "" && !p.Back && !withheld:

@@ -78,9 +78,9 @@ func (d *decision) grant(s *seat) Permit {
 	return Permit{Rollout: a.ID, Open: true, Why: "rollout " + a.ID + " passed it over: " + m.Why}
 }
 
-// owing is the closed rollout a member belongs to.
+// owing is the rollout that was closed without a member.
 func (d *decision) owing(m *RolloutMember) string {
-	for _, a := range d.closed {
+	for _, a := range d.known() {
 		if a.byName[m.Tenant] == m {
 			return a.ID
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile"
@@ -71,7 +72,7 @@ func (s *waveStory) tell(text string) string {
 }
 
 // questionIDs cuts what a question's id is made of.
-var questionIDs = regexp.MustCompile(`(\.trip\d+)-[0-9a-f]{8}`)
+var questionIDs = regexp.MustCompile(`(\.(?:trip\d+|batch\d+|stuck|back))-[0-9a-f]{8}`)
 
 func (s *waveStory) command(f []string) {
 	word, args := f[0], f[1:]
@@ -101,7 +102,7 @@ func (s *waveStory) command(f []string) {
 		for _, a := range args {
 			delete(s.bad, a)
 		}
-	case "hold", "release-hold", "blind", "sight", "sick", "well":
+	case "hold", "release-hold", "blind", "sight", "sick", "well", "stuck", "unstuck", "flap", "calm", "outage", "repaired":
 		for _, name := range args {
 			p := s.puppet(name)
 			switch word {
@@ -109,17 +110,39 @@ func (s *waveStory) command(f []string) {
 				p.held = word == "hold"
 			case "blind", "sight":
 				p.blind = word == "blind"
+			case "flap", "calm":
+				p.flaps = word == "flap"
+			case "outage", "repaired":
+				p.outage = word == "outage"
+			case "stuck", "unstuck":
+				p.stuck = word == "stuck"
 			default:
 				p.degraded = word == "sick"
 			}
 		}
 	case "answer":
-		for _, r := range s.runs.List() {
-			if r.Trip != nil && r.Trip.Question != nil {
-				s.answers[r.Trip.Question.ID] = args[0]
-			}
+		s.answerAll(func([]string) string { return args[0] })
+	case "back":
+		list := s.runs.List()
+		if why := s.runs.CannotGoBack(list[0].ID); why != "" {
+			fmt.Fprintf(&s.out, "cannot go back: %s\n", why)
 		}
+		s.answers[list[0].BackID()] = reconcile.RollbackMoved
 		s.runs.Answered()
+	case "at": // at 2026-03-29T00:00:00Z
+		at, err := time.Parse(time.RFC3339, args[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run(at.Sub(s.now))
+	case "gate":
+		for _, r := range s.runs.Open() {
+			until := ""
+			if !r.Gate.Until.IsZero() {
+				until = " (in " + r.Gate.Until.Sub(s.now).String() + ")"
+			}
+			fmt.Fprintf(&s.out, "%s %s for %s: %s; %s%s\n", r.ID, r.Phase, r.Gate.For, r.Gate.Why, r.Gate.Next, until)
+		}
 	case "restart":
 		s.runs = s.reborn()
 		for _, p := range s.fleet {
@@ -145,7 +168,11 @@ func (s *waveStory) command(f []string) {
 		fmt.Fprintf(&s.out, "%s ! %s: %s\n", e.Time.Sub(start), strings.TrimPrefix(e.Kind, "rollout."), e.Text)
 		if e.Kind == reconcile.RolloutQuestion {
 			r := s.runs.List()[0]
-			for a, means := range plans.Sorted(r.Trip.Question.Answers) {
+			q := r.Question()
+			if q == nil {
+				continue
+			}
+			for a, means := range plans.Sorted(q.Answers) {
 				fmt.Fprintf(&s.out, "      %s: %s\n", a, means)
 			}
 		}
@@ -220,6 +247,24 @@ func policyOf(t testing.TB, args []string) plans.BatchPolicy {
 			p.MaxConsecutiveFailures = n
 		case "ratio":
 			p.MaxFailureRatio, _ = strconv.ParseFloat(v, 64)
+		case "minHealthy":
+			p.MinHealthy = plans.Floor(v)
+		case "approval":
+			p.Approval = plans.PerBatch
+		case "window": // window=sun+mon@22:00-04:00
+			days, hours, _ := strings.Cut(v, "@")
+			var w plans.Window
+			w.From, w.To, _ = strings.Cut(hours, "-")
+			if days != "" {
+				w.Days = strings.Split(days, "+")
+			}
+			p.Windows = append(p.Windows, w)
+		case "freeze": // freeze=2026-03-01..2026-03-02
+			var f plans.Freeze
+			f.From, f.To, _ = strings.Cut(v, "..")
+			p.Freeze = append(p.Freeze, f)
+		case "zone":
+			p.TimeZone, p.Zone = berlin.Name, berlin
 		case "onTrip":
 			p.OnTrip = v
 		default:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,9 +40,13 @@ type puppet struct {
 	withheld map[plans.Target]string
 	until    time.Time // on its way until then
 	back     bool
+	from     string // it goes back to
 	held     bool
 	blind    bool
 	degraded bool
+	stuck    bool // has no way back
+	flaps    bool // starts again and again
+	outage   bool // waits for a registry that is down
 }
 
 func newWave(t testing.TB) *wave {
@@ -98,17 +103,21 @@ func (p *puppet) speak(now time.Time, bad bool) reconcile.Report {
 		switch {
 		case p.permit.Retry && reason != "":
 			delete(p.withheld, p.target)
+		case p.permit.Back && p.stuck:
 		case p.permit.Back && reason == "" && p.at == p.target:
 			p.withheld[p.target] = reconcile.RolledBack
-			p.until, p.back = now.Add(5*time.Second), true
+			p.until, p.back, p.from = now.Add(5*time.Second), true, p.permit.From
 		case p.permit.Withhold != "" && !p.permit.Back && reason == "":
 			p.withheld[p.target] = p.permit.Withhold
 		}
 	}
+	if p.outage && !p.until.IsZero() && !p.back {
+		p.until = now.Add(time.Minute) // nothing of it goes on
+	}
 	if !p.until.IsZero() && !now.Before(p.until) {
 		switch {
 		case p.back:
-			p.at, p.release = plans.Target{Core: p.permit.From}, p.permit.From[len("g1:"):]
+			p.at, p.release = plans.Target{Core: p.from}, strings.TrimPrefix(p.from, "g1:")
 		case bad:
 			p.withheld[p.target] = reconcile.Failed
 		default:
@@ -125,6 +134,10 @@ func (p *puppet) speak(now time.Time, bad bool) reconcile.Report {
 	switch {
 	case p.blind:
 		r.State = reconcile.Unknown
+	case p.outage && r.InMotion:
+		r.State, r.Why = reconcile.Unknown, "the registry does not answer; nobody's release is to blame"
+	case p.flaps:
+		r.State, r.Reason, r.Why = reconcile.HeldBack, reconcile.Flapping, "it was started 6 times in 5m0s"
 	case r.InMotion:
 		r.State = reconcile.Progressing
 	case p.held:
@@ -135,6 +148,12 @@ func (p *puppet) speak(now time.Time, bad bool) reconcile.Report {
 		r.State, r.Why = reconcile.Degraded, "it answers 503"
 	case !r.Done:
 		r.State = reconcile.Waiting
+	}
+	if p.degraded && p.until.IsZero() && !p.blind && p.at != (plans.Target{}) {
+		r.Unwell = "it answers 503"
+	}
+	if obeys && p.permit.Back && p.stuck && p.at == p.target && p.until.IsZero() && !p.blind {
+		r.NoWayBack = "the version it came from is not kept"
 	}
 	if reason != "" {
 		r.Failed, r.Restored = true, p.until.IsZero()
@@ -174,7 +193,25 @@ func (w *wave) settle() {
 
 func sameReport(a, b reconcile.Report) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Target == b.Target && a.Done == b.Done && a.Failed == b.Failed &&
-		a.InMotion == b.InMotion && a.Restored == b.Restored && a.Reached == b.Reached && a.Why == b.Why
+		a.InMotion == b.InMotion && a.Restored == b.Restored && a.Reached == b.Reached && a.Why == b.Why &&
+		a.Unwell == b.Unwell && a.NoWayBack == b.NoWayBack
+}
+
+// berlin has the rules of Europe/Berlin for 2026, by hand.
+var berlin = &plans.Zone{Name: "Europe/Berlin", Changes: []plans.ZoneChange{
+	{At: time.Date(2025, 10, 26, 1, 0, 0, 0, time.UTC).Unix(), Offset: 3600, Abbr: "CET"},
+	{At: time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC).Unix(), Offset: 7200, Abbr: "CEST"},
+	{At: time.Date(2026, 10, 25, 1, 0, 0, 0, time.UTC).Unix(), Offset: 3600, Abbr: "CET"},
+}}
+
+// answerAll gives the same answer to whatever the rollouts ask.
+func (w *wave) answerAll(pick func(answers []string) string) {
+	for _, r := range w.runs.List() {
+		if q := r.Question(); q != nil {
+			w.answers[q.ID] = pick(slices.Sorted(maps.Keys(q.Answers)))
+		}
+	}
+	w.runs.Answered()
 }
 
 // take writes down a delta and hands out its permits.
@@ -235,7 +272,7 @@ func (w *wave) again() {
 		}
 	}
 	for _, r := range d.Rollouts {
-		if fmt.Sprint(r.Summary, r.Phase, r.Batch) != fmt.Sprint(w.stored[r.ID].Summary, w.stored[r.ID].Phase, w.stored[r.ID].Batch) {
+		if fmt.Sprint(r.Summary, r.Phase, r.Batch, r.Gate.For, r.Gate.Why) != fmt.Sprint(w.stored[r.ID].Summary, w.stored[r.ID].Phase, w.stored[r.ID].Batch, w.stored[r.ID].Gate.For, w.stored[r.ID].Gate.Why) {
 			w.t.Fatalf("from scratch %+v, not %+v", r, w.stored[r.ID])
 		}
 	}
@@ -248,7 +285,7 @@ func (w *wave) run(d time.Duration) {
 		w.settle()
 		next := end
 		for _, p := range w.fleet {
-			if !p.until.IsZero() && p.until.Before(next) {
+			if !p.until.IsZero() && !p.outage && p.until.Before(next) {
 				next = p.until
 			}
 		}

@@ -99,6 +99,8 @@ type lane struct {
 	order    []*seat
 	silent   int // have not spoken about their target yet
 	able     int // could move to their target, if they were let
+	serving  int // run something
+	ailing   int // of those, that are at rest and not well
 	run      *active
 	closed   []*active                 // oldest first
 	owed     map[string]*RolloutMember // of closed ones, not withheld yet
@@ -116,6 +118,8 @@ type seat struct {
 	permit Permit
 	silent bool // counted in lane.silent
 	able   bool // counted in lane.able
+	serves bool // counted in lane.serving
+	ails   bool // counted in lane.ailing
 }
 
 // spoke says that the last report is about the plan's target.
@@ -141,6 +145,8 @@ func (s *seat) weigh() {
 	}
 	count(&s.lane.silent, &s.silent, !s.spoke())
 	count(&s.lane.able, &s.able, s.mayMove())
+	count(&s.lane.serving, &s.serves, s.report.Generation != "")
+	count(&s.lane.ailing, &s.ails, s.report.Generation != "" && s.report.Unwell != "")
 }
 
 // laneKey names the lane of a tenant. One without a template changes alone.
@@ -161,17 +167,25 @@ func (r *Rollouts) Restore(head Rollout, members []RolloutMember) {
 	a := restoreRun(head, members)
 	r.number = max(r.number, head.Number)
 	r.ordinals[head.Base] = max(r.ordinals[head.Base], head.Ordinal)
+	for _, m := range a.members {
+		if m.Owed != "" {
+			l.owed[m.Tenant] = m
+		}
+	}
 	if !head.Phase.Closed() {
 		l.run = a
 		return
 	}
 	l.closed = append(l.closed, a)
 	slices.SortFunc(l.closed, func(x, y *active) int { return x.Number - y.Number })
-	for _, m := range a.members {
-		if m.Owed != "" {
-			l.owed[m.Tenant] = m
-		}
+}
+
+// known are the rollouts of the lane that are remembered, oldest first.
+func (l *lane) known() []*active {
+	if l.run == nil {
+		return l.closed
 	}
+	return append(slices.Clone(l.closed), l.run)
 }
 
 func (r *Rollouts) lane(key, policy, template string) *lane {
@@ -190,7 +204,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 	before := r.seats
 	r.seats = make(map[string]*seat, len(p.Tenants))
 	for _, l := range plans.Sorted(r.lanes) {
-		l.order, l.silent, l.able, l.whole = nil, 0, 0, true
+		l.order, l.silent, l.able, l.serving, l.ailing, l.whole = nil, 0, 0, 0, 0, true
 	}
 	for _, t := range p.Tenants {
 		key, template, release := laneKey(t.Want, t.Target)
@@ -210,6 +224,9 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 			for _, m := range l.run.members {
 				l.news[m.Tenant] = true // also those that left
 			}
+		}
+		for name := range plans.Sorted(l.owed) {
+			l.news[name] = true
 		}
 		if len(l.order) == 0 && l.run == nil && len(l.closed) == 0 {
 			delete(r.lanes, key)
@@ -271,8 +288,8 @@ func (r *Rollouts) Moves() bool { return r.known && (len(r.dirty) > 0 || len(r.w
 func (r *Rollouts) renumber(base string) {
 	delete(r.ordinals, base)
 	for _, l := range plans.Sorted(r.lanes) {
-		for _, a := range append(slices.Clone(l.closed), l.run) {
-			if a != nil && a.Base == base {
+		for _, a := range l.known() {
+			if a.Base == base {
 				r.ordinals[base] = max(r.ordinals[base], a.Ordinal)
 			}
 		}
@@ -359,10 +376,10 @@ func (r *Rollouts) Open() []Rollout {
 
 // Question is what the rollout asks, nil while it asks nothing.
 func (r *Rollout) Question() *Question {
-	if r.Trip == nil {
-		return nil
+	if r.Trip != nil {
+		return r.Trip.Question
 	}
-	return r.Trip.Question
+	return r.Ask
 }
 
 // find returns a rollout and its lane; nil for an unknown id.

@@ -20,9 +20,10 @@ func TestZones(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC); at.Year() < 2031; at = at.Add(time.Hour) {
-			got, want := z.Clock(at).Format(time.RFC3339), at.In(loc).Format(time.RFC3339)
-			if got != want {
+		for at := time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC); at.Year() < 2055; at = at.Add(time.Hour) {
+			got, want := z.Clock(at), at.In(loc)
+			_, is := got.Zone()
+			if _, offset := want.Zone(); is != offset {
 				t.Fatalf("%s shows %s, not %s", name, got, want)
 			}
 		}
