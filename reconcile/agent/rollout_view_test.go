@@ -36,8 +36,8 @@ func TestRolloutView(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "canary passed t00=failed\nbatch 1 open t01=failed t02=pending\nbatch 2 later t03=pending t04=pending\n" +
-			"batch 3 later t05=pending t06=pending\nbatch 4 later t07=pending t08=pending\nbatch 5 later t09=pending"
+		want := "canary open t00=failed t01=failed\nbatch 1 later t02=pending t03=pending\nbatch 2 later t04=pending t05=pending\n" +
+			"batch 3 later t06=pending t07=pending\nbatch 4 later t08=pending t09=pending"
 		if got := batchRows(v); got != want {
 			t.Errorf("rows\n%s\nwant\n%s", got, want)
 		}
