@@ -124,7 +124,7 @@ func (d *Driver) make(ctx context.Context, name string, want drivers.VolumeOrder
 			return err
 		})
 	} else {
-		size, serr := bytes(v.Size)
+		size, serr := sizeOf(v.Size)
 		if serr != nil {
 			return refused("", "", serr.Error(), `write a size like "10G"`)
 		}
@@ -157,8 +157,8 @@ func filesystem(v plans.Volume) string {
 	return v.Filesystem
 }
 
-// bytes reads a size of a plan: bytes, or with K M G T (1024-based).
-func bytes(size string) (uint64, error) {
+// sizeOf reads a size of a plan: bytes, or with K M G T (1024-based).
+func sizeOf(size string) (uint64, error) {
 	digits, unit := strings.TrimRight(size, "KMGT"), uint64(1)
 	if n := strings.IndexByte("KMGT", size[len(size)-1]); n >= 0 {
 		unit = 1 << (10 * (n + 1))

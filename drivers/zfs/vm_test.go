@@ -1,6 +1,7 @@
 package zfs
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,16 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
 )
 
+var only = flag.String("only", "", "tests to run in the VM: a pattern as for -run")
+
 // TestInVM runs the tests of this package that need a pool.
-func TestInVM(t *testing.T) { vm.Tests(t, vm.Config{Pool: "tank"}) }
+func TestInVM(t *testing.T) {
+	c := vm.Config{Pool: "tank"}
+	if *only != "" {
+		c.Command = []string{"-test.run=" + *only}
+	}
+	vm.Tests(t, c)
+}
 
 var owner = drivers.Owner{Fleet: "f", Node: "n", Controller: "c"}
 
