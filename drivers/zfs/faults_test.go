@@ -69,7 +69,7 @@ func upgrade(t testing.TB, b *bench, d *Driver, v plans.Volume) (live, snap, clo
 func smallPool(t *testing.T) *bench {
 	b := newBench(t)
 	file := filepath.Join("/disk", "small.img")
-	run(t, "truncate", "-s", "128M", file)
+	run(t, "truncate", "-s", "64M", file)
 	run(t, "zpool", "create", "-f", "-O", "mountpoint="+t.TempDir(), "small", file)
 	zfs(t, "create", "small/root")
 	t.Cleanup(func() {
