@@ -88,7 +88,11 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	if r.State == Unknown {
 		if m.busy() {
 			a.unseen[m.Tenant] = true // neither healthy nor failed
-			a.change(m, func(m *RolloutMember) { m.Begun = m.Begun || r.InMotion })
+			// That it moves is known of a tenant whose host is not.
+			a.change(m, func(m *RolloutMember) {
+				m.Begun = m.Begun || r.InMotion
+				m.Retry = m.Retry && !(r.InMotion && !r.Failed)
+			})
 		}
 		return
 	}
