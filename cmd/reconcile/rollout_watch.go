@@ -153,26 +153,38 @@ func (p *rolloutPicture) leave() {
 	}
 }
 
-// picture fits a rollout into the terminal: what is asked and what failed stay,
-// the batches get the room that is left.
+// picture fits a rollout into the terminal: what is asked stays, the batches get
+// the room that is left, and what failed is told as far as there is more of it.
 func (s screen) picture(v *agent.RolloutView) string {
-	const failures = 3
-	var top, bottom, batches strings.Builder
+	const fewRows = 6 // of batches, before anything else is shortened
+	var top, asks strings.Builder
 	s.header(&top, v)
-	bottom.WriteString(s.legend(v) + "\n")
-	writeFailures(&bottom, v, failures)
-	writeRolloutAsks(&bottom, v)
-	tail := bottom.String()
-	room := 0
-	if s.rows > 0 {
-		tail = cutLines(tail, s.columns)
-		room = max(1, s.rows-strings.Count(top.String(), "\n")-strings.Count(tail, "\n")-3)
+	writeRolloutAsks(&asks, v)
+	for _, told := range []struct {
+		failures int
+		logs     bool
+	}{{3, true}, {3, false}, {1, false}, {0, false}} {
+		var tail, batches strings.Builder
+		tail.WriteString(s.legend(v) + "\n")
+		writeFailures(&tail, v, told.failures, told.logs)
+		tail.WriteString(asks.String())
+		text := cutLines(tail.String(), s.columns)
+		room := 0
+		if s.rows > 0 {
+			room = s.rows - strings.Count(top.String()+text, "\n") - 3
+			if room < fewRows && told.failures > 0 {
+				continue
+			}
+			room = max(3, room)
+		}
+		s.batches(&batches, v, room)
+		return top.String() + "\n" + batches.String() + "\n" + text
 	}
-	s.batches(&batches, v, room)
-	return top.String() + "\n" + batches.String() + "\n" + tail
+	return top.String() // the last of the list always fits
 }
 
-// cutLines cuts each line that has no colours to the terminal.
+// cutLines cuts each line that has no colours to the terminal; the others were
+// wrapped.
 func cutLines(text string, columns int) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -205,7 +217,7 @@ func rolloutLine(v *agent.RolloutView, now time.Time) string {
 		line += "; waits: " + v.Gate.Why
 	}
 	if !v.ETA.IsZero() && v.Question == nil {
-		line += "; ends about " + v.ETA.Local().Format("15:04:05")
+		line += "; ends about " + clockText(v.ETA, v.Since)
 	}
 	return line
 }

@@ -44,9 +44,18 @@ func ends(r *agent.RolloutView) string {
 	case !r.Ended.IsZero():
 		return r.Ended.Local().Format(time.DateTime)
 	case !r.ETA.IsZero() && r.Question == nil:
-		return "about " + r.ETA.Local().Format("15:04:05")
+		return "about " + clockText(r.ETA, r.Since)
 	}
 	return "-"
+}
+
+// clockText is a time of day, with its day where that is another than that of
+// the time it is read beside.
+func clockText(t, beside time.Time) string {
+	if t, beside = t.Local(), beside.Local(); t.YearDay() == beside.YearDay() && t.Year() == beside.Year() {
+		return t.Format("15:04:05")
+	}
+	return t.Format("2006-01-02 15:04")
 }
 
 func whyOf(r *agent.RolloutView) string {
@@ -64,7 +73,7 @@ func writeRollout(w io.Writer, r agent.RolloutView, s screen) {
 	b.WriteString("\n")
 	s.batches(&b, &r, 0)
 	b.WriteString("\n" + s.legend(&r) + "\n")
-	writeFailures(&b, &r, 0)
+	writeFailures(&b, &r, len(r.Batches)*r.Size, true)
 	writeRolloutAsks(&b, &r)
 	io.WriteString(w, b.String()) // a reader that went away is told by the next write
 }
@@ -74,7 +83,7 @@ func writeRollout(w io.Writer, r agent.RolloutView, s screen) {
 func (s screen) header(b *strings.Builder, r *agent.RolloutView) {
 	line := func(format string, args ...any) { fmt.Fprintln(b, cut(fmt.Sprintf(format, args...), s.columns)) }
 	b.WriteString(s.paint(cut("rollout "+r.ID+ofTemplate(r.Template)+", by policy "+r.Policy, s.columns), bold) + "\n")
-	at := string(r.Phase) + " since " + r.Since.Local().Format("15:04:05")
+	at := string(r.Phase) + " since " + clockText(r.Since, r.Planned)
 	switch {
 	case r.Phase.Closed():
 		at = fmt.Sprintf("%s at %s, after %s", r.Phase, r.Ended.Local().Format(time.DateTime), r.Ended.Sub(r.Planned).Round(time.Second))
@@ -88,7 +97,7 @@ func (s screen) header(b *strings.Builder, r *agent.RolloutView) {
 	if g := r.Gate; g.For != "" && !r.Phase.Closed() {
 		text := g.Why
 		if !g.Until.IsZero() {
-			text += ", until " + g.Until.Local().Format("15:04:05")
+			text += ", until " + clockText(g.Until, r.Since)
 		}
 		if g.Next != "" {
 			text += "; then " + g.Next
@@ -96,11 +105,11 @@ func (s screen) header(b *strings.Builder, r *agent.RolloutView) {
 		line("  waits    %s", text)
 	}
 	if !r.ETA.IsZero() && r.Question == nil {
-		line("  ends     about %s, if nothing fails", r.ETA.Local().Format("15:04:05"))
+		line("  ends     about %s, if nothing fails", clockText(r.ETA, r.Since))
 	}
 	line("  stops    %s", r.Breaker)
 	for _, d := range r.Local {
-		line("  told     %s %s on this host at %s%s", d.Question, d.Answer, d.At.Local().Format("15:04:05"), reasonText(d.Reason))
+		line("  told     %s %s on this host at %s%s", d.Question, d.Answer, clockText(d.At, r.Since), reasonText(d.Reason))
 	}
 }
 
@@ -192,16 +201,16 @@ func (s screen) around(r *agent.RolloutView, lines int) []string {
 			break
 		}
 	}
-	if len(shown) > lines {
-		shown = shown[:lines]
+	if room := max(1, lines-2); len(shown) > room {
+		shown = shown[:room]
 	}
 	var rows []string
 	if from > 0 {
-		rows = append(rows, fmt.Sprintf("  (%s before: %s)", counted(from, "row"), countMarks(r.Batches[:from])))
+		rows = append(rows, cut(fmt.Sprintf("  (%s before: %s)", counted(from, "row"), countMarks(r.Batches[:from])), s.columns))
 	}
 	rows = append(rows, shown...)
 	if rest := len(r.Batches) - to; rest > 0 {
-		rows = append(rows, fmt.Sprintf("  (%s after: %s)", counted(rest, "row"), countMarks(r.Batches[to:])))
+		rows = append(rows, cut(fmt.Sprintf("  (%s after: %s)", counted(rest, "row"), countMarks(r.Batches[to:])), s.columns))
 	}
 	return rows
 }
@@ -245,9 +254,9 @@ func (s screen) legend(r *agent.RolloutView) string {
 	return "  " + strings.Join(wrap(cells, columns, "  "), "\n  ")
 }
 
-// writeFailures says of each failed member why, and of the first ones with
-// their last output; at most so many members (0: all).
-func writeFailures(b *strings.Builder, r *agent.RolloutView, most int) {
+// writeFailures says of each failed member why, at most of so many, with their
+// last output where logs is set.
+func writeFailures(b *strings.Builder, r *agent.RolloutView, most int, logs bool) {
 	n := 0
 	for i := range r.Batches {
 		for j := range r.Batches[i].Members {
@@ -255,7 +264,7 @@ func writeFailures(b *strings.Builder, r *agent.RolloutView, most int) {
 			if m.Class != string(reconcile.ClassFailed) {
 				continue
 			}
-			if n++; most > 0 && n > most {
+			if n++; n > most {
 				continue
 			}
 			back := "it serves what it served before"
@@ -263,10 +272,12 @@ func writeFailures(b *strings.Builder, r *agent.RolloutView, most int) {
 				back = "it is not back: reconcile explain " + m.Tenant
 			}
 			fmt.Fprintf(b, "failed   %s: %s; %s\n", m.Tenant, orDash(m.Why), back)
-			writeLog(b, m.Log)
+			if logs {
+				writeLog(b, m.Log)
+			}
 		}
 	}
-	if most > 0 && n > most {
+	if n > most && most > 0 {
 		fmt.Fprintf(b, "failed   and %d more: reconcile rollout show %s\n", n-most, r.ID)
 	}
 }
