@@ -38,8 +38,8 @@ func (w *world) killed(chaos string, want int) (r stage.Result, kills int) {
 // acknowledged number is there.
 func TestChainedKill(t *testing.T) {
 	t.Parallel()
-	calm := newWorld(t, plan{mode: "quiesce", volume: patient, more: oneKept})
-	drill := newWorld(t, plan{mode: "quiesce", volume: patient, more: oneKept})
+	calm := newWorld(t, plan{mode: "quiesce", more: oneKept})
+	drill := newWorld(t, plan{mode: "quiesce", more: oneKept})
 	want, none := calm.life("note:" + filepath.Join(calm.Dir, "boundaries"))
 	got, kills := drill.life("chain:" + filepath.Join(drill.Dir, "boundaries"))
 	t.Logf("killed %d times at %d kinds of boundaries", kills, len(drill.boundaries()))
@@ -53,13 +53,8 @@ func TestChainedKill(t *testing.T) {
 	}
 }
 
-const (
-	// patient is a hold that survives as many restarts as there are boundaries,
-	// on an emulated processor.
-	patient = ", holdLimit: 10m"
-	// oneKept leaves the same behind however many attempts it took.
-	oneKept = "  retention: {preUpgrade: {count: 1}, discarded: {count: 1}}\n"
-)
+// oneKept leaves the same behind however many attempts it took.
+const oneKept = "  retention: {preUpgrade: {count: 1}, discarded: {count: 1}}\n"
 
 // life plays an upgrade and a failing one, and says how each ended.
 func (w *world) life(chaos string) (ends []string, kills int) {
@@ -125,7 +120,7 @@ func (w *world) boundaries() []string {
 // there once, the next pass ends as if nothing had happened.
 func TestSingleKills(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, plan{mode: "quiesce", volume: patient, more: oneKept})
+	w := newWorld(t, plan{mode: "quiesce", more: oneKept})
 	w.release("1.0", nil)
 	w.pass(0)
 	run := w.crowd()

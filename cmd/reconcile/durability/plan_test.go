@@ -1,6 +1,7 @@
 package durability
 
-// plan is the plan repository of a story.
+// plan is the plan repository of a story. Its limits leave room for an emulated
+// processor, and for a reconciler that is started again at every boundary.
 type plan struct {
 	fleet, image string
 	mode         string // "quiesce" or "replay"
@@ -26,12 +27,12 @@ spec:
       port: 8080
       env: {DATA: /data` + p.env + `}
       mounts: {/data: ledger}
-      health: {http: {path: /health}, interval: 100ms, timeout: 5s, successes: 2, within: 20s}
+      health: {http: {path: /health}, interval: 100ms, timeout: 10s, successes: 2, within: 2m}
       stopTimeout: 10s
   routes:
     web: {service: app, hosts: ["{{tenant}}.example.com"]}
   volumes:
-    ledger: {` + volume + `, onUpgrade: clone, writes: ` + p.mode + p.volume + `}
+    ledger: {` + volume + `, onUpgrade: clone, writes: ` + p.mode + `, holdLimit: 10m` + p.volume + `}
   drain: 10s
   bake: 200ms
   soak: {for: ` + or(p.soak, "0s") + `}

@@ -49,7 +49,7 @@ func TestReplayed(t *testing.T) {
 	w := newWorld(t, plan{mode: "replay", env: `, FOLLOW: "` + p.URL + `"`})
 	w.release("1.0", nil)
 	w.pass(0)
-	run := load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(), Workers: map[load.Kind]int{load.Get: 4, load.Fresh: 2}})
+	run := load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(), Patience: patience, Workers: map[load.Kind]int{load.Get: 4, load.Fresh: 2}})
 	for n := range upgrades() {
 		version := fmt.Sprintf("2.%d", n)
 		w.release(version, nil)

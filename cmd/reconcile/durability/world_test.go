@@ -121,9 +121,12 @@ const host = "ant.example.com"
 
 // crowd begins to write and read.
 func (w *world) crowd() *load.Run {
-	return load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(),
+	return load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(), Patience: patience,
 		Workers: map[load.Kind]int{load.Post: 3, load.Get: 2, load.Fresh: 1}})
 }
+
+// patience is how long a client waits: a write that is held is not lost.
+const patience = 5 * time.Minute
 
 // think is the pause of each client; an emulated processor has other things to
 // do than requests.

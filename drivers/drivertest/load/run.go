@@ -19,6 +19,8 @@ type Config struct {
 	Think time.Duration
 	// Long is how long a streamed answer takes; 0 is one second.
 	Long time.Duration
+	// Patience is how long any answer may take beyond its own length; 0 is 30 s.
+	Patience time.Duration
 	// Path is what Get and Fresh ask for; "" is /.
 	Path string
 	// Expect, if not nil, looks at each whole answer to Get, Post and Fresh.
@@ -50,6 +52,9 @@ func Start(ctx context.Context, c Config) *Run {
 	}
 	if c.Long == 0 {
 		c.Long = time.Second
+	}
+	if c.Patience == 0 {
+		c.Patience = 30 * time.Second
 	}
 	if c.Path == "" {
 		c.Path = "/"

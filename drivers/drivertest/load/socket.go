@@ -30,7 +30,7 @@ func (w *worker) talk(ctx context.Context) {
 }
 
 func (w *worker) message(ctx context.Context, c **websocket.Conn, text string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, w.Patience)
 	defer cancel()
 	if *c == nil {
 		opened, err := w.open(ctx)

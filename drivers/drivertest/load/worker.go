@@ -13,9 +13,6 @@ import (
 	"time"
 )
 
-// patience is how long any answer may take, beyond its own length.
-const patience = 30 * time.Second
-
 // worker is one client. It writes to its connection itself: an http.Transport
 // would send some requests a second time and hide that the first was lost.
 type worker struct {
@@ -128,7 +125,7 @@ func (w *worker) dial(ctx context.Context) error {
 		}
 		w.conn, w.in = conn, bufio.NewReader(conn)
 	}
-	return w.conn.SetDeadline(time.Now().Add(patience + w.Long))
+	return w.conn.SetDeadline(time.Now().Add(w.Patience + w.Long))
 }
 
 func (w *worker) hangUp() {

@@ -20,9 +20,10 @@ func Only(t testing.TB) {
 	}
 }
 
-// Tests compiles the tests of the package it is called from, runs them in a VM
-// (those that c.Command, as flags of go test, leaves: "-test.run=^TestA$"), and
-// tells what came of each as a subtest. In the VM it does nothing.
+// Tests compiles the tests of the package it is called from, runs them in a VM,
+// and tells what came of each as a subtest. c.Command are flags of theirs
+// ("-soak"); RECONCILE_VM_RUN=PATTERN in the environment runs only some. In the
+// VM it does nothing.
 func Tests(t *testing.T, c Config) {
 	t.Helper()
 	if Inside() {
@@ -37,7 +38,8 @@ func Tests(t *testing.T, c Config) {
 		files[to] = from
 	}
 	c.Files = files
-	c.Command = append([]string{"/vm/package.test", "-test.v", "-test.timeout=" + timeLeft(t).String()}, c.Command...)
+	c.Command = append([]string{"/vm/package.test", "-test.v", "-test.timeout=" + timeLeft(t).String(),
+		"-test.run=" + os.Getenv(runVariable)}, c.Command...)
 	if testing.Verbose() {
 		c.Console = os.Stdout
 	}
@@ -81,6 +83,9 @@ func Compile(t *testing.T) string {
 	}
 	return binary
 }
+
+// runVariable holds a pattern of tests, for a person who looks for something.
+const runVariable = "RECONCILE_VM_RUN"
 
 // slack is what the host needs after the tests in the VM ran out of time.
 const slack = 15 * time.Second

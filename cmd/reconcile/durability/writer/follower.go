@@ -24,11 +24,9 @@ const pace = 20 * time.Millisecond
 
 func (f *follower) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		n, err := f.fetch(ctx)
-		switch {
-		case err != nil:
-			fmt.Fprintln(os.Stderr, "writer: the peer does not answer:", err)
-		case n == 0:
+		if err := f.fetch(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "writer: cannot catch up:", err)
+		} else {
 			f.met.Store(true)
 		}
 		select {
@@ -38,29 +36,29 @@ func (f *follower) follow(ctx context.Context) {
 	}
 }
 
-// caughtUp says that the peer once had nothing that is not here.
+// caughtUp says that all the peer had at a first look is here.
 func (f *follower) caughtUp() bool { return f.met.Load() }
 
-// fetch takes what the peer has beyond the ledger, and says how many.
-func (f *follower) fetch(ctx context.Context) (int, error) {
+// fetch takes what the peer has beyond the ledger.
+func (f *follower) fetch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/ledger?from=%d", f.peer, len(f.ledger.since(0))), nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("%s: %v", res.Status, err)
+		return fmt.Errorf("%s: %v", res.Status, err)
 	}
 	numbers := strings.Fields(string(b))
 	if len(numbers) == 0 {
-		return 0, nil
+		return nil
 	}
-	return len(numbers), f.ledger.add(numbers...)
+	return f.ledger.add(numbers...)
 }
