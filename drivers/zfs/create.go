@@ -102,7 +102,10 @@ func (d *Driver) parents(ctx context.Context, s *survey, name string) error {
 	if err := d.parents(ctx, s, parentOf(name)); err != nil {
 		return err
 	}
-	_, err := d.zfs(ctx, poolOf(name), "create", "-o", "canmount=off", "-o", "mountpoint=none", name)
+	props := map[string]string{
+		"canmount": "off", "mountpoint": "none", markParent: yes, markFleet: d.cfg.Owner.Fleet, markNode: d.cfg.Owner.Node,
+	}
+	_, err := d.zfs(ctx, poolOf(name), append(append([]string{"create"}, options(props)...), name)...)
 	if says(err, "already exists") {
 		return nil // another tenant's call was first
 	}

@@ -27,7 +27,12 @@ func (d *Driver) Destroy(ctx context.Context, _ string, dataset string) error {
 	if d.root(dataset) == dataset {
 		return refused(op, dataset, "it is a root of drivers.zfs", "")
 	}
-	s, err := d.survey(ctx, []string{dataset}, true)
+	// With what lies beside it, where that is a tenant's own and not a whole root.
+	around := parentOf(dataset)
+	if d.root(around) == "" || d.root(around) == around {
+		around = dataset
+	}
+	s, err := d.survey(ctx, []string{around}, true)
 	if err != nil {
 		return problem(op, dataset, err)
 	}
@@ -61,7 +66,18 @@ func (d *Driver) Destroy(ctx context.Context, _ string, dataset string) error {
 	if strings.HasPrefix(at.point, d.cfg.Mounts+"/") {
 		os.Remove(at.point) // left empty by what was mounted there
 	}
+	if around != dataset && len(s.hangs[around]) == 1 {
+		d.clear(ctx, s.named[around])
+	}
 	return nil
+}
+
+// clear destroys a parent that we made, with nothing below it any more. Should
+// somebody be using it again, ZFS refuses, and there is nothing to tell.
+func (d *Driver) clear(ctx context.Context, parent *entry) {
+	if parent != nil && parent.local(markParent) == yes && parent.local(markFleet) == d.cfg.Owner.Fleet && parent.local(markNode) == d.cfg.Owner.Node {
+		_, _ = d.zfs(ctx, poolOf(parent.name), "destroy", parent.name)
+	}
 }
 
 func (d *Driver) destroySnapshot(ctx context.Context, e *entry) error {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	gozfs "github.com/mistifyio/go-zfs/v3"
+
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
@@ -37,7 +39,7 @@ func (e *entry) number(property string) int64 {
 }
 
 func (e *entry) snapshot() bool { return strings.Contains(e.name, "@") }
-func (e *entry) zvol() bool     { return e.value("type") == "volume" }
+func (e *entry) zvol() bool     { return e.value("type") == gozfs.DatasetVolume }
 func (e *entry) origin() string { return e.value("origin") }
 func (e *entry) locked() bool   { return e.value("keystatus") == "unavailable" }
 
@@ -69,7 +71,7 @@ func (e *entry) dataset() observed.Dataset {
 var (
 	datasetProperties = []string{
 		"type", "creation", "used", "usedbydataset", "referenced", "available", "written", "origin", "mounted", "mountpoint", "canmount", "keystatus", "userrefs", "clones",
-		markFleet, markNode, markTenant, markVolume, markSlot, markRole, markAttempt, markGeneration, markReady, markInside, markMount, markKind,
+		markFleet, markNode, markTenant, markVolume, markSlot, markRole, markAttempt, markGeneration, markReady, markInside, markMount, markKind, markParent,
 	}
 	snapshotProperties = []string{
 		"type", "creation", "used", "referenced", "userrefs", "clones",

@@ -19,6 +19,9 @@ const (
 	markAttempt    = "reconcile:attempt"
 	markGeneration = "reconcile:generation"
 	markCommit     = "reconcile:commit"
+	// markParent is "yes" on a dataset that only holds those of a tenant, and goes
+	// with the last of them.
+	markParent = "reconcile:parent"
 	// markReady is "yes" once what is made in several steps is whole.
 	markReady = "reconcile:ready"
 	// markInside is the folder of the data inside the dataset, "." for its root.

@@ -57,7 +57,6 @@ var refusals = []struct{ name, script string }{
 	{"recordSize", "zfs create -o recordsize=3K tank/z"},
 	{"compression", "zfs create -o compression=tight tank/z"},
 	{"blockSize", "zfs create -V 10M -o volblocksize=3K tank/z"},
-	{"volumeSize", "zfs create -V 1000 tank/z"},
 	{"longName", "zfs create tank/" + strings.Repeat("long", 70)},
 	{"otherPool", "truncate -s 128M /disk/o.img; zpool create other /disk/o.img\nzfs clone tank/a@s other/c"},
 	{"twoPools", "zfs snapshot tank/a@two other@two"},
