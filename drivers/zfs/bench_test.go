@@ -73,10 +73,10 @@ func BenchmarkLook(b *testing.B) {
 	c := bench.config()
 	c.Look, c.Limit = true, 10*time.Minute // what is looked at is not mounted, and this machine may be slow
 	d := must[*Driver](b)(New(c))
-	const snapshots, all = 10, 1000
+	const snapshots, most = 10, 1000
 	var small time.Duration
 	made := 0
-	for _, size := range []int{all / 10, all} {
+	for _, size := range []int{most / 10, most} {
 		for ; made < size/2; made++ {
 			o := bench.order(plans.Blue, "a1", plans.Volume{})
 			o.Tenant = fmt.Sprintf("t%04d", made)
@@ -97,7 +97,7 @@ func BenchmarkLook(b *testing.B) {
 			b.Fatalf("of %d datasets with %d snapshots each %d are ours, of %d that are there", size, snapshots, len(seen), len(listed))
 		}
 		b.Logf("%d datasets and snapshots, %d of them ours: seen in %s, zfs list %s", len(listed), len(seen), took, bare)
-		if size != all {
+		if size != most {
 			small = took
 			continue
 		}

@@ -45,7 +45,7 @@ var symptoms = []symptom{
 	{"snapshot name", observed.Refused, "two snapshots have the same name on both sides; rename or destroy one of them"},
 	{"size is less than current used", observed.Refused, "give a quota that is larger than what is there"},
 	{"reservation is greater", observed.Refused, "give a smaller reservation, or free space in the pool"},
-	{"must be a power of", observed.Refused, "correct the volume's recordSize or size in the plan"},
+	{"must be power of", observed.Refused, "correct the volume's recordSize or size in the plan"},
 	{"must be one of", observed.Refused, "correct the volume's fields in the plan; `man zfsprops` has the values"},
 	{"invalid property", observed.Refused, "correct the volume's fields in the plan; `man zfsprops` has the values"},
 	{"bad property", observed.Refused, "correct the volume's fields in the plan; `man zfsprops` has the values"},

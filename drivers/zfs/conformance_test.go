@@ -14,11 +14,53 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-func TestStorage(t *testing.T) {
-	for name, like := range map[string]plans.Volume{
-		"dataset": {}, "xfs": {Size: "320M", Filesystem: "xfs"}, "ext4": {Size: "64M", Filesystem: "ext4"},
-	} {
+func TestStorage(t *testing.T) { conform(t, plans.Volume{}) }
+
+var zvols = map[string]plans.Volume{"xfs": {Size: "320M", Filesystem: "xfs"}, "ext4": {Size: "64M", Filesystem: "ext4"}}
+
+func TestZvols(t *testing.T) {
+	vm.Only(t)
+	if vm.Slow() && !*all {
+		t.Skip("takes minutes in an emulated VM: with -args -all, as make soak does")
+	}
+	for name, like := range zvols {
 		t.Run(name, func(t *testing.T) { conform(t, like) })
+	}
+}
+
+// TestZvol is one upgrade of each kind of zvol.
+func TestZvol(t *testing.T) {
+	for name, like := range zvols {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			d := b.open(t)
+			// What was written without a flush is in the snapshot, and the clone
+			// is mounted beside what it came from.
+			live, snap, clone := upgrade(t, b, d, like)
+			if got := read(t, clone.Path, "f"); got != "old" {
+				t.Errorf("the clone holds %q", got)
+			}
+			write(t, clone.Path, "f", "new")
+			if got := read(t, live.Path, "f"); got != "old" {
+				t.Errorf("a write to the clone is in what it came from: %q", got)
+			}
+			if got := zfs(t, "get", "-H", "-o", "value", "refreservation", live.ID); got != "none" {
+				t.Errorf("it is thick: refreservation=%s", got)
+			}
+			class(t, d.Destroy(t.Context(), "4", live.ID), observed.Refused, snap.ID)
+			for _, err := range []error{
+				d.Promote(t.Context(), "5", clone.ID), d.Destroy(t.Context(), "6", live.ID),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			// As after a restart of the host.
+			run(t, "umount", filepath.Dir(clone.Path))
+			if seen := find(t, b.open(t), clone.ID); seen == nil || !seen.Ready || read(t, clone.Path, "f") != "new" {
+				t.Errorf("mounted again as %+v", seen)
+			}
+		})
 	}
 }
 

@@ -13,13 +13,19 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
 )
 
-var only = flag.String("only", "", "tests to run in the VM: a pattern as for -run")
+var (
+	only = flag.String("only", "", "tests to run in the VM: a pattern as for -run")
+	all  = flag.Bool("all", false, "the whole suite on zvols, too")
+)
 
 // TestInVM runs the tests of this package that need a pool.
 func TestInVM(t *testing.T) {
 	c := vm.Config{Pool: "tank"}
 	if *only != "" {
 		c.Command = []string{"-test.run=" + *only}
+	}
+	if *all {
+		c.Command = append(c.Command, "-all")
 	}
 	vm.Tests(t, c)
 }
