@@ -132,6 +132,9 @@ func (d *decision) border() bool {
 	if !d.opens(BatchName(number) + " begins") {
 		return false
 	}
+	if d.unwellSince() {
+		return true
+	}
 	a.dirty = true
 	a.Rules = cloneRules(d.rules)
 	a.next = a.fill(number, a.next, &a.Rules, func(m *RolloutMember) bool {
@@ -150,6 +153,23 @@ func (d *decision) border() bool {
 	d.event(RolloutBatchStarted, "", a.ID+": "+BatchName(number)+" begins: "+d.names(a.queue),
 		"batch", batchField(number), "size", itoa(len(a.queue)))
 	return true
+}
+
+// unwellSince opens the last batch again if one of it that was well when it was
+// passed is not any more: an answer or a window may have been waited for since.
+func (d *decision) unwellSince() (opened bool) {
+	a := d.run
+	for i := a.next - 1; i >= 0 && a.members[i].Batch == a.Batch; i-- {
+		m := a.members[i]
+		s := d.seat(m)
+		if m.Class != ClassUpgraded || s == nil || !s.spoke() || !s.report.Done || s.report.State != Degraded {
+			continue
+		}
+		a.Open, a.Well, a.dirty = true, time.Time{}, true
+		d.judge(m, &s.report)
+		opened = true
+	}
+	return opened
 }
 
 // passesOver classes a member that cannot be started now.
