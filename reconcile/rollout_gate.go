@@ -37,6 +37,20 @@ func (g Gate) same(o Gate) bool {
 	return g.For == o.For && g.Why == o.Why && g.Next == o.Next && g.Since.Equal(o.Since) && g.Until.Equal(o.Until)
 }
 
+// holdsAll is what nobody of the rollout is started for, in words; "" where it
+// is a matter of turns.
+func (g *Gate) holdsAll() string {
+	switch {
+	case g.For == GateWindow && !g.Until.IsZero():
+		return g.Why + ", until " + stamp(g.Until)
+	case g.For == GateWindow:
+		return g.Why
+	case g.For == GateQuestion:
+		return "a person is asked"
+	}
+	return ""
+}
+
 // waits notes what the rollout waits for; time opens the gate at until.
 func (d *decision) waits(why GateFor, text, next string, until time.Time) {
 	d.gate = Gate{For: why, Why: text, Next: next, Until: until}
@@ -53,6 +67,8 @@ func (d *decision) closeGate() {
 		g.Since = d.now
 	}
 	if !g.same(a.Gate) {
+		// Whoever waits says what for.
+		d.whole = d.whole || g.holdsAll() != a.Gate.holdsAll()
 		a.Gate, a.dirty = g, true
 	}
 	phase := RolloutRunning

@@ -73,6 +73,9 @@ func (d *decision) grant(s *seat) Permit {
 		if a.Trip != nil {
 			return Permit{Rollout: a.ID, Why: "rollout " + a.ID + " is stopped: " + a.Trip.Why}
 		}
+		if why := a.Gate.holdsAll(); why != "" {
+			return Permit{Rollout: a.ID, Why: "rollout " + a.ID + " waits: " + why}
+		}
 		return Permit{Rollout: a.ID, Why: "waits for its turn in rollout " + a.ID}
 	}
 	return Permit{Rollout: a.ID, Open: true, Why: "rollout " + a.ID + " passed it over: " + m.Why}

@@ -281,8 +281,19 @@ func (r *Rollouts) Next() time.Time {
 	return next
 }
 
-// Moves says that a rollout goes on by itself, if nothing goes wrong.
-func (r *Rollouts) Moves() bool { return r.known && (len(r.dirty) > 0 || len(r.wakes) > 0) }
+// Moves says that a rollout goes on by itself, if nothing goes wrong. One that
+// waits for a window does later: a pass does not wait for it.
+func (r *Rollouts) Moves() bool {
+	if !r.known || len(r.dirty) > 0 {
+		return r.known
+	}
+	for key := range plans.Sorted(r.wakes) {
+		if l := r.lanes[key]; l == nil || l.run == nil || l.run.Gate.For != GateWindow {
+			return true
+		}
+	}
+	return false
+}
 
 // renumber counts the attempts at a change that are still known.
 func (r *Rollouts) renumber(base string) {
@@ -395,6 +406,16 @@ func (r *Rollouts) find(id string) (*lane, *active) {
 		}
 	}
 	return nil, nil
+}
+
+// Policy is the policy of a rollout as it is in the plan: with the windows and
+// freeze dates that its Rules leave out.
+func (r *Rollouts) Policy(id string) plans.BatchPolicy {
+	l, a := r.find(id)
+	if a == nil {
+		return plans.BatchPolicy{}
+	}
+	return l.rules
 }
 
 // Get returns one rollout.

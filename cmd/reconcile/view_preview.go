@@ -45,11 +45,14 @@ func writePreview(w io.Writer, v previewResult, columns int) {
 			fmt.Fprintf(w, "  → %s\n", u.Hint)
 		}
 	}
-	if len(v.Changes) == 0 && len(v.Blocked) == 0 {
+	if len(v.Changes) == 0 && len(v.Blocked) == 0 && len(v.Rollouts) == 0 {
 		fmt.Fprintln(w, "No changes. What runs is what the plan says.")
+		writeHeld(w, v.Held, columns)
 		return
 	}
 	writePlannedRollouts(w, v.Rollouts, columns)
+	writeUnbatched(w, v.Unbatched, columns)
+	writeHeld(w, v.heldBeside(), columns)
 	for _, c := range v.Changes {
 		word := changeOf(c.Op)
 		fmt.Fprintf(w, "%s %s  %s\n", word.glyph, c.Tenant, word.text)
@@ -58,6 +61,7 @@ func writePreview(w io.Writer, v previewResult, columns int) {
 			t = append(t, []string{"    " + a.Op, shortDigests(a.Target), a.Why})
 		}
 		t.write(w, columns)
+		writeDataEffects(w, c, columns)
 		if c.GivesUp != "" {
 			fmt.Fprintf(w, "    gives up the way back to %s\n", c.GivesUp)
 		}

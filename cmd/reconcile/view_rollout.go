@@ -29,10 +29,65 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 		for _, p := range r.Passed {
 			t = append(t, []string{"    " + string(p.Class), p.Tenant, p.Why})
 		}
+		if r.Windows != "" {
+			t = append(t, []string{"    windows", "", r.Windows})
+		}
+		if r.Approval != "" {
+			t = append(t, []string{"    approval", "", r.Approval})
+		}
 		t = append(t, []string{"    breaker", "", r.Breaker})
+		if r.Waits != "" && r.Question == nil {
+			t = append(t, []string{"    waits", "", r.Waits})
+		}
 		t.write(w, columns)
 		writeQuestion(w, r.Question)
 	}
+}
+
+// writeUnbatched draws the changes of tenants without a batch policy.
+func writeUnbatched(w io.Writer, list []agent.PlannedChange, columns int) {
+	for _, c := range list {
+		fmt.Fprintf(w, "change%s, without a batch policy: %s\n", ofTemplate(c.Template), c.Breaker)
+		var t table
+		if len(c.Tenants) > 0 {
+			t = append(t, []string{"    order", fmt.Sprint(len(c.Tenants)), someNames(c.Tenants)})
+		}
+		for _, p := range c.Passed {
+			t = append(t, []string{"    " + string(p.Class), p.Tenant, p.Why})
+		}
+		t.write(w, columns)
+	}
+}
+
+// heldBeside are the tenants nobody touches that no rollout and no change lists.
+func (v previewResult) heldBeside() (list []agent.PassedOver) {
+	listed := map[string]bool{}
+	for _, r := range v.Rollouts {
+		for _, p := range r.Passed {
+			listed[p.Tenant] = true
+		}
+	}
+	for _, c := range v.Unbatched {
+		for _, p := range c.Passed {
+			listed[p.Tenant] = true
+		}
+	}
+	for _, p := range v.Held {
+		if !listed[p.Tenant] {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// writeHeld draws the tenants nobody touches.
+func writeHeld(w io.Writer, list []agent.PassedOver, columns int) {
+	word := changeOf("hold")
+	var t table
+	for _, p := range list {
+		t = append(t, []string{word.glyph + " " + p.Tenant, word.text + ": " + p.Why})
+	}
+	t.write(w, columns)
 }
 
 // writeOpenRollouts draws the rollouts that are not closed, a line each, and
@@ -44,6 +99,9 @@ func writeOpenRollouts(w io.Writer, list []reconcile.Rollout) {
 			at = reconcile.BatchName(r.Batch)
 		}
 		fmt.Fprintf(w, "rollout %s%s is %s, at %s: %s of %d\n", r.ID, ofTemplate(r.Template), r.Phase, at, r.Summary, r.Size)
+		if r.Question() == nil && r.Gate.Why != "" {
+			fmt.Fprintf(w, "         waits for %s: %s; %s\n", r.Gate.For, r.Gate.Why, r.Gate.Next)
+		}
 		writeQuestion(w, r.Question())
 	}
 }

@@ -62,6 +62,7 @@ type rehearsal struct {
 	specced  map[string]bool // the spec of what serves is stored
 	datasets map[string][]observed.Dataset
 	actions  map[string][]reconcile.Action
+	changes  []PlannedChange // of tenants without a batch policy
 }
 
 // rehearse copies what is seen and remembered.
@@ -111,7 +112,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 		pretend.runtimes[name] = likeRuntime{host.Runtime(), rt.Traits()}
 	}
 	for name, st := range a.storages {
-		pretend.storages[name] = likeStorage{host.Storage(), st.Traits()}
+		pretend.storages[name] = likeStorage{host.Storage(), st.Traits(), st}
 	}
 	w.engine = newEngine(c, w.probes, pretend.places)
 	if _, err := w.engine.Load(store, a.engine.fresh, w.now); err != nil {
@@ -132,6 +133,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	}
 	w.real, w.datasets = a.exec, seen.datasets
 	w.compare()
+	w.group()
 	// One host stands for all drivers: it is looked at through one of each.
 	eyes := pretend
 	eyes.runtimes = map[string]drivers.Runtime{a.defaultRuntime: host.Runtime()}
@@ -187,7 +189,8 @@ func (w *rehearsal) run(ctx context.Context) error {
 
 // settled says that nothing is left to wait for: what cannot be seen is not.
 func (w *rehearsal) settled() bool {
-	if w.engine.rollout.runs.Moves() {
+	runs := w.engine.rollout.runs
+	if at := runs.Next(); runs.Moves() || !at.IsZero() && at.Sub(w.begin) < dryRunLimit {
 		return false
 	}
 	for m := range w.engine.open {
@@ -225,6 +228,7 @@ func (w *rehearsal) turn(ctx context.Context) (bool, error) {
 	for _, name := range t.Reports {
 		w.heard(name)
 	}
+	w.approve()
 	for _, job := range t.Work {
 		worked = true
 		if err := w.act(ctx, job); err != nil {
@@ -299,6 +303,10 @@ func (w *rehearsal) act(ctx context.Context, job work) error {
 // advance moves virtual time to whatever is due next.
 func (w *rehearsal) advance() bool {
 	next := w.engine.Next()
+	if runs := w.engine.rollout.runs; len(w.engine.open) == 0 && !runs.Moves() && !runs.Next().IsZero() {
+		w.now = next // nothing is in motion until the window opens: no probe is of interest
+		return true
+	}
 	if p := w.probes.next(); next.IsZero() || !p.IsZero() && p.Before(next) {
 		next = p
 	}
@@ -351,13 +359,6 @@ type likeRuntime struct {
 }
 
 func (r likeRuntime) Traits() drivers.Traits { return r.traits }
-
-type likeStorage struct {
-	drivers.Storage
-	traits drivers.StorageTraits
-}
-
-func (s likeStorage) Traits() drivers.StorageTraits { return s.traits }
 
 // obliging is a host on which every port is free. Files are the real ones: a
 // missing one is worth saying now.

@@ -21,6 +21,10 @@ type Preview struct {
 
 	// Rollouts are those that would be formed or go on, in order.
 	Rollouts []PlannedRollout `json:"rollouts,omitempty"`
+	// Unbatched are changes of tenants without a batch policy, in order.
+	Unbatched []PlannedChange `json:"unbatched,omitempty"`
+	// Held are the tenants nobody touches, by a person's word.
+	Held []PassedOver `json:"held,omitempty"`
 	// Ports are the host ports of what would be started.
 	Ports []PortChoice `json:"ports,omitempty"`
 	// Blocked are the tenants that would wait for a person at the end.
@@ -49,6 +53,8 @@ type Change struct {
 	// network, as it is on this host now; nil: nothing serves, or no new
 	// version takes its place.
 	WayBack *WayBack `json:"wayBack,omitempty"`
+	// Data is what would be done with the volumes.
+	Data []DataEffect `json:"data,omitempty"`
 	// Kept is the slot that would be the way back afterwards, until Until.
 	Kept  plans.Slot `json:"kept,omitempty"`
 	Until time.Time  `json:"keptUntil,omitzero"`
@@ -96,7 +102,7 @@ func (w *rehearsal) preview(ctx context.Context) Preview {
 			}
 		}
 	}
-	p.Rollouts = w.rollouts()
+	p.Rollouts, p.Unbatched, p.Held = w.rollouts(), w.unbatched(), w.held()
 	for m := range w.engine.blocked {
 		p.Blocked = append(p.Blocked, m.report)
 	}
@@ -119,6 +125,7 @@ func (w *rehearsal) change(ctx context.Context, name string) Change {
 	if c.Why == "" {
 		c.Why = w.actions[name][0].Why
 	}
+	c.Data = w.dataEffects(ctx, name, c.Op)
 	before := w.before[name]
 	if m := w.engine.members[name]; m != nil {
 		c.Kept, c.Until = m.report.Kept, m.report.KeptUntil

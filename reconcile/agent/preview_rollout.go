@@ -1,11 +1,10 @@
 package agent
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
@@ -23,12 +22,19 @@ type PlannedRollout struct {
 	Batches []PlannedBatch `json:"batches"`
 	// Passed are the members that would not be moved, and why.
 	Passed []PassedOver `json:"passed,omitempty"`
+	// Windows and Approval say when it may start something, and whether a person
+	// is asked before each batch; "": at any time, and nobody is. The dry-run goes
+	// on as if the answer were to proceed.
+	Windows  string `json:"windows,omitempty"`
+	Approval string `json:"approval,omitempty"`
 	// Breaker says what would stop it, and what then.
 	Breaker string `json:"breaker"`
 	// Ends is the phase it would come to: completed, superseded by the plan
-	// that is tried, or waiting for the answer to Question.
-	Ends reconcile.RolloutPhase `json:"ends"`
-	// Takes is how long it would take by probes, bakes, drains and pauses.
+	// that is tried, or waiting, which Waits says for what.
+	Ends  reconcile.RolloutPhase `json:"ends"`
+	Waits string                 `json:"waits,omitempty"`
+	// Takes is how long it would take by probes, bakes, drains, pauses and
+	// windows.
 	Takes time.Duration `json:"takes"`
 	// Question is what it would wait for, nil if it would come to its end.
 	Question *reconcile.Question `json:"question,omitempty"`
@@ -65,6 +71,14 @@ func (w *rehearsal) rollouts() []PlannedRollout {
 func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMember) PlannedRollout {
 	p := PlannedRollout{ID: r.ID, Policy: r.Policy, Template: r.Template, From: r.From, To: r.To, Members: r.Size,
 		Goes: r.Planned.Before(w.begin), Batches: []PlannedBatch{}, Ends: r.Phase, Breaker: breakerText(r), Question: r.Question()}
+	policy := w.engine.rollout.runs.Policy(r.ID)
+	p.Windows = windowsText(&policy)
+	if policy.Approval == plans.PerBatch {
+		p.Approval = "a person is asked before each batch"
+	}
+	if !r.Phase.Closed() {
+		p.Waits = r.Gate.Why
+	}
 	begin, end := r.Planned, r.Ended
 	if begin.Before(w.begin) {
 		begin = w.begin
@@ -88,21 +102,16 @@ func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMemb
 	return p
 }
 
-// breakerText says what stops a rollout.
-func breakerText(r reconcile.Rollout) string {
-	var parts []string
-	n := r.Rules.Failures()
-	if n == 1 {
-		parts = append(parts, "the first failure")
-	} else {
-		parts = append(parts, fmt.Sprintf("%d failures in a row", n))
+// approve lets every batch that is asked about begin: what would come after a
+// person's yes is what is to be seen.
+func (w *rehearsal) approve() {
+	e := w.engine
+	for _, r := range e.rollout.runs.Open() {
+		q := r.Question()
+		if q == nil || q.Answers[reconcile.Proceed] == "" || e.answers[q.ID] != "" {
+			continue
+		}
+		e.local[q.ID] = LocalDecision{Question: q.ID, Answer: reconcile.Proceed, At: w.now}
+		e.answered()
 	}
-	if ratio := r.Rules.MaxFailureRatio; ratio > 0 {
-		parts = append(parts, fmt.Sprintf("%g %% failed after a whole batch", 100*ratio))
-	}
-	then := "stops it and asks"
-	if r.Rules.OnTrip != "" {
-		then = "stops it, and what was moved goes back"
-	}
-	return strings.Join(parts, ", or ") + ", " + then
 }

@@ -231,7 +231,7 @@ func TestDryRunPrintsTheRollout(t *testing.T) {
 		if !slices.Equal(batches, want) || len(r.Passed) != 1 || r.Passed[0].Tenant != "t04" || r.Passed[0].Class != reconcile.ClassHeld {
 			t.Errorf("batches %q, passed over %+v", batches, r.Passed)
 		}
-		if r.Breaker != "2 failures in a row, stops it and asks" || r.Members != 10 || r.Question != nil || r.Goes {
+		if r.Breaker != "2 failures in a row, or any in the canary stage, stops it and asks" || r.Members != 10 || r.Question != nil || r.Goes {
 			t.Errorf("rollout %+v", r)
 		}
 		began := w.agent.Status().Now
