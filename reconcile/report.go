@@ -138,56 +138,27 @@ var phaseText = map[Phase]string{
 
 // saySteady reports a tenant at rest.
 func (m *machine) saySteady() {
-	if m.report.State != "" {
-		return
-	}
 	cur := m.rec.Current
+	if m.rec.Attempt == nil && m.rec.Removal == nil && cur != nil {
+		m.tellUnwell()
+	}
 	switch {
+	case m.report.State != "":
+		return
 	case cur == nil:
 		m.say(Waiting, "", "nothing runs yet", "")
 		return
 	case len(m.actions) > 0:
 		m.say(Progressing, "", m.actions[0].Why, "")
 		return
+	case m.report.Unwell != "":
+		m.say(Degraded, "", m.report.Unwell, "")
+		return
 	}
-	parts, ok := m.parts(cur)
-	shared, _ := m.shared()
-	watched := append(runs(parts, true), shared...)
-	if m.rec.Idle != nil {
-		idle, _ := m.parts(m.rec.Idle)
-		watched = append(watched, runs(idle, false)...)
+	if m.sayOdd() {
+		return
 	}
-	for _, p := range watched {
-		i := m.instance(p)
-		switch {
-		case i == nil:
-			m.say(Degraded, "", startKey(p.key)+" is missing", "")
-			return
-		case i.Phase != "running" && !ends(p, i):
-			m.say(Degraded, "", startKey(p.key)+" does not run", "")
-			return
-		case m.healthOf(p) == failing:
-			m.say(Degraded, "", startKey(p.key)+" is not healthy: "+i.Health.Last, "")
-			return
-		case m.fresh(p, i):
-			m.say(Degraded, "", startKey(p.key)+" was started and has not proved itself yet", "")
-			return
-		case !p.made(i):
-			m.say(Degraded, "", startKey(p.key)+" is not the one on record, and serves", "the next version replaces it")
-			return
-		}
-	}
-	for name, exit := range plans.Sorted(cur.Ran) {
-		if exit != 0 {
-			how := " ended with exit status " + itoa(exit)
-			if exit == jobTimeout {
-				how = " did not end in its time"
-			}
-			m.say(Degraded, "", "the job "+name+how+" after the switch", "the next version runs it again")
-			return
-		}
-	}
-	if !ok {
+	if _, ok := m.parts(cur); !ok {
 		return
 	}
 	next := ""
@@ -199,6 +170,75 @@ func (m *machine) saySteady() {
 		return
 	}
 	m.say(Converged, "", "runs what the plan says", next)
+}
+
+// watched are the parts that make the tenant well or not.
+func (m *machine) watched() []part {
+	parts, _ := m.parts(m.rec.Current)
+	shared, _ := m.shared()
+	watched := append(runs(parts, true), shared...)
+	if m.rec.Idle != nil {
+		idle, _ := m.parts(m.rec.Idle)
+		watched = append(watched, runs(idle, false)...)
+	}
+	return watched
+}
+
+// tellUnwell reports what is wrong with what serves. A tenant whose State is
+// about something else, a target that is withheld or a question, may be down
+// as well.
+func (m *machine) tellUnwell() {
+	for _, p := range m.watched() {
+		if text := m.unwell(p); text != "" {
+			m.report.Unwell = text
+			break
+		}
+	}
+	if m.report.Unwell == "" {
+		m.rec.UnwellSince = time.Time{}
+		return
+	}
+	if m.rec.UnwellSince.IsZero() {
+		m.rec.UnwellSince = m.now
+	}
+	m.report.UnwellSince = m.rec.UnwellSince
+}
+
+// unwell says what is wrong with a part that should run, "" if nothing is.
+func (m *machine) unwell(p part) string {
+	i := m.instance(p)
+	switch {
+	case i == nil:
+		return startKey(p.key) + " is missing"
+	case i.Phase != "running" && !ends(p, i):
+		return startKey(p.key) + " does not run"
+	case m.healthOf(p) == failing:
+		return startKey(p.key) + " is not healthy: " + i.Health.Last
+	case m.fresh(p, i):
+		return startKey(p.key) + " was started and has not proved itself yet"
+	}
+	return ""
+}
+
+// sayOdd reports what serves well and yet is not as it should be.
+func (m *machine) sayOdd() bool {
+	for _, p := range m.watched() {
+		if !p.made(m.instance(p)) {
+			m.say(Degraded, "", startKey(p.key)+" is not the one on record, and serves", "the next version replaces it")
+			return true
+		}
+	}
+	for name, exit := range plans.Sorted(m.rec.Current.Ran) {
+		if exit != 0 {
+			how := " ended with exit status " + itoa(exit)
+			if exit == jobTimeout {
+				how = " did not end in its time"
+			}
+			m.say(Degraded, "", "the job "+name+how+" after the switch", "the next version runs it again")
+			return true
+		}
+	}
+	return false
 }
 
 // fresh says that a part was started lately and is not proved since. One that

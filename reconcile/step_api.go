@@ -180,6 +180,10 @@ type Report struct {
 	Kept      plans.Slot `json:"kept,omitempty"`
 	KeptUntil time.Time  `json:"keptUntil,omitzero"`
 	Question  *Question  `json:"question,omitempty"`
+	// Unwell says what is wrong with what serves, whatever the State is about,
+	// and UnwellSince since when; empty while an attempt is under way.
+	Unwell      string    `json:"unwell,omitempty"`
+	UnwellSince time.Time `json:"unwellSince,omitzero"`
 	Drift     []Drift    `json:"drift,omitempty"`
 	// Problem is the last one met on the way to Target.
 	Problem *observed.Problem `json:"problem,omitempty"`

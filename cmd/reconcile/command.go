@@ -73,7 +73,7 @@ tenant is where it should be, or says why one is not.`,
 	addFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage{error: err, hint: helpOf(cmd)} })
 	root.AddCommand(
-		p.run(), p.validate(), p.render(), p.status(), p.explain(), p.drift(), p.questions(), p.answer(), p.rollout(), p.events(),
+		p.run(), p.validate(), p.render(), p.status(), p.explain(), p.data(), p.drift(), p.questions(), p.answer(), p.rollout(), p.events(),
 		p.rollback(), p.revert(), p.nudge(), p.simulate(), p.pin(), p.schema(), p.version(),
 	)
 	completeFlags(root)

@@ -21,6 +21,8 @@ type teller interface {
 	Status(ctx context.Context, tenant ...string) (agent.Status, error)
 	Drift(ctx context.Context) ([]agent.TenantDrift, error)
 	Explain(ctx context.Context, tenant string) (agent.Explanation, error)
+	Data(ctx context.Context, tenant string) (agent.Lineage, error)
+	RestoreCost(ctx context.Context, tenant, snapshot string) ([]agent.Cost, error)
 	Events(ctx context.Context, q journal.Query, follow bool, fn func(journal.Logged)) error
 	Rollouts(ctx context.Context) ([]agent.RolloutView, error)
 	Rollout(ctx context.Context, id string) (agent.RolloutView, error)
@@ -94,6 +96,20 @@ func (o *onlooker) Explain(ctx context.Context, tenant string) (agent.Explanatio
 		return agent.Explanation{}, err
 	}
 	return o.agent.Explain(tenant)
+}
+
+func (o *onlooker) Data(ctx context.Context, tenant string) (agent.Lineage, error) {
+	if err := o.look(ctx); err != nil {
+		return agent.Lineage{}, err
+	}
+	return o.agent.Data(ctx, tenant)
+}
+
+func (o *onlooker) RestoreCost(ctx context.Context, tenant, snapshot string) ([]agent.Cost, error) {
+	if err := o.look(ctx); err != nil {
+		return nil, err
+	}
+	return o.agent.RestoreCost(ctx, tenant, snapshot)
 }
 
 func (o *onlooker) Rollouts(ctx context.Context) ([]agent.RolloutView, error) {

@@ -13,11 +13,11 @@ import (
 
 func (p *program) rollback() *cobra.Command {
 	var (
-		local           bool
-		rollout, reason string
+		local, dry            bool
+		rollout, reason, data string
 	)
 	cmd := &cobra.Command{
-		Use:   "rollback TENANT | --rollout ID --local",
+		Use:   "rollback TENANT [--data SNAPSHOT] | --rollout ID --local",
 		Short: "Send a tenant, or all of a rollout, back to what ran before, on this host's word",
 		Long: `rollback sends a tenant back to the generation it ran before, which is still on
 the host: no waiting, no network, and no version to look up. The release it
@@ -27,9 +27,17 @@ that release, so follow up with ` + "`reconcile revert`" + ` there.
 --rollout ID sends every tenant back that the rollout moved, all at once, and
 closes it; it works while the rollout is under way and after it was completed.
 
+--data SNAPSHOT sends the data of a tenant back to a snapshot that
+` + "`reconcile data`" + ` lists, with all volumes of it that were snapshotted in the
+same act: a clone of it serves, and the data of now are kept aside. It says first
+how much was written since. Without --local it only asks: the question waits for
+a decision in git. --dry-run says what it would leave behind, and does nothing.
+
 --local says that you know this; the host's configuration must allow it
 (allowLocal: true).`,
 		Example: `  reconcile rollback acme --local
+  reconcile rollback acme --data acme.data.blue-origin.a7-4c1d --dry-run
+  reconcile rollback acme --data acme.data.blue-origin.a7-4c1d --local
   reconcile rollback --rollout ro-1f3a2b --local --reason "5xx on login"`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (rollout != "") || len(args) > 1 {
@@ -42,6 +50,14 @@ closes it; it works while the rollout is under way and after it was completed.
 			set, err := p.settings(cmd)
 			if err != nil {
 				return err
+			}
+			switch {
+			case data != "" && rollout != "":
+				return usage{error: errors.New("--data is of one tenant, and --rollout of many"), hint: helpOf(cmd)}
+			case data != "":
+				return p.rollBackData(cmd.Context(), set, args[0], data, local, dry)
+			case dry:
+				return usage{error: errors.New("--dry-run goes with --data; `reconcile explain` says what the way back of a tenant is"), hint: helpOf(cmd)}
 			}
 			if !local {
 				return usage{error: errors.New("rollback changes what git does not say: repeat it with --local, or revert the commit in git"), hint: helpOf(cmd)}
@@ -62,6 +78,8 @@ closes it; it works while the rollout is under way and after it was completed.
 	}
 	cmd.Flags().BoolVar(&local, "local", false, "yes: by this host's word, not git's")
 	cmd.Flags().StringVar(&rollout, "rollout", "", "send all back that this rollout moved")
+	cmd.Flags().StringVar(&data, "data", "", "send the data back to this snapshot")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "with --data: say what it would leave behind, and change nothing")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever reads it later (of a rollout)")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("rollout", p.completeRollout))
 	return cmd

@@ -42,8 +42,11 @@ func TestScreens(t *testing.T) {
 		Notes: []string{"process 4711 is at work on this host since 12:00:00: what is shown may move"},
 		Preview: agent.Preview{
 			Changes: []agent.Change{
-				{Tenant: "acme", Op: "replace", GivesUp: plans.Green, Kept: plans.Blue, Until: noon.Add(time.Hour), Actions: []agent.Planned{
-					{Op: "pull", Target: image, Why: "the new version needs its image"}, {Op: "route", Target: "acme→green", Why: "the new version is proved"}}},
+				{Tenant: "acme", Op: "replace", Data: []agent.DataEffect{{Volume: "data", How: "clone", From: "tank/acme/a2", Bytes: 3 << 30, Hold: 30 * time.Second, Writes: plans.Quiesce, OnBack: plans.Stay},
+					{Volume: "logs", How: "back", From: "tank/logs/a1", Bytes: -1, Leaves: 5 << 20, Since: noon}},
+					WayBack: &agent.WayBack{Generation: "g1:670da367aaaaaaaa", Slot: plans.Blue, Checks: []observed.Check{{ID: "way-back/spec", OK: true, Text: "its spec is stored"},
+						{ID: "way-back/app", Text: "image app@sha256:1 is not on this host"}}}, GivesUp: plans.Green, Kept: plans.Blue, Until: noon.Add(time.Hour), Actions: []agent.Planned{
+						{Op: "pull", Target: image, Why: "the new version needs its image"}, {Op: "route", Target: "acme→green", Why: "the new version is proved"}}},
 				{Tenant: "globex", Op: "delete", Actions: []agent.Planned{{Op: "stop", Target: "globex/blue/app", Why: "the plan removes it"}}},
 			},
 			Summary: map[string]int{"replace": 1, "delete": 1, "unchanged": 4, "blocked": 1}, Takes: 7 * time.Second,
@@ -61,7 +64,20 @@ func TestScreens(t *testing.T) {
 		}},
 		Log: map[string]string{"globex/blue/app": "listening\nfatal: disk full\n"},
 	}
+	lineage := agent.Lineage{Tenant: "acme", At: noon, Retention: plans.DefaultRetention(), Data: []reconcile.DataNode{
+		{Dataset: observed.Dataset{ID: "tank/acme/a2", Volume: "data", Driver: "zfs", Role: observed.Discarded, Ready: true, Bytes: 3 << 30}, Use: "given up", Left: -1,
+			Until: noon, Held: "snapshot tank/acme/a2@a3 is taken of it", Children: []reconcile.DataNode{
+				{Dataset: observed.Dataset{ID: "tank/acme/a2@a3", Role: observed.Origin, Ready: true, Bytes: 5 << 20, Created: noon.Add(-time.Hour)}, Use: "snapshot, taken before a change",
+					Left: -1, Restorable: true, Until: noon.Add(24 * time.Hour), Children: []reconcile.DataNode{
+						{Dataset: observed.Dataset{ID: "tank/acme/a3", Role: observed.Live, Ready: true, Bytes: 812 << 20}, Use: "serves (g1:1dc0f700 in green)", Left: 800 << 20},
+						{Dataset: observed.Dataset{ID: "tank/acme/a3r", Role: observed.Rehearsal}, Use: "used by nothing", Left: -1,
+							Stuck: &reconcile.Stuck{Problem: observed.Problem{Text: "dataset is busy"}, Next: noon.Add(time.Minute)}}}},
+				{Dataset: observed.Dataset{ID: "tank/acme/a2@a4", Role: observed.Origin, Ready: true, Bytes: 1 << 10, Created: noon, Holds: []string{"backup"}}, Use: "snapshot, taken before a change", Left: -1}}},
+		{Dataset: observed.Dataset{ID: "acme.logs", Volume: "logs", Driver: "dir", Role: observed.Live, Ready: true, Bytes: 17}, Use: "serves (g1:1dc0f700 in green)", Left: -1},
+	}}
 	for name, draw := range map[string]func(*bytes.Buffer){
+		"data":      func(b *bytes.Buffer) { writeLineage(b, lineage, 0) },
+		"data_none": func(b *bytes.Buffer) { writeLineage(b, agent.Lineage{Tenant: "acme"}, 0) },
 		"status":    func(b *bytes.Buffer) { writeStatus(b, status, 0) },
 		"status_80": func(b *bytes.Buffer) { writeStatus(b, status, 80) },
 		"status_none": func(b *bytes.Buffer) {

@@ -110,6 +110,27 @@ func (c *Client) Explain(ctx context.Context, tenant string) (e Explanation, err
 	return e, err
 }
 
+// Data asks for the data of a tenant.
+func (c *Client) Data(ctx context.Context, tenant string) (l Lineage, err error) {
+	err = c.call(ctx, http.MethodGet, "/api/data/"+url.PathEscape(tenant), nil, &l)
+	return l, err
+}
+
+// RestoreCost asks what going back to a snapshot would leave behind.
+func (c *Client) RestoreCost(ctx context.Context, tenant, snapshot string) (costs []Cost, err error) {
+	err = c.call(ctx, http.MethodGet, "/api/restore/"+url.PathEscape(tenant), url.Values{"snapshot": {snapshot}}, &costs)
+	return costs, err
+}
+
+// Restore asks that the data of a tenant go back; see Agent.Restore.
+func (c *Client) Restore(ctx context.Context, tenant, snapshot string, granted bool) error {
+	q := url.Values{"snapshot": {snapshot}}
+	if granted {
+		q.Set("granted", "1")
+	}
+	return c.call(ctx, http.MethodPost, "/api/restore/"+url.PathEscape(tenant), q, &struct{}{})
+}
+
 // DryRun asks what a pass would do with the plan; nil is the newest commit's.
 func (c *Client) DryRun(ctx context.Context, plan *plans.Plan) (p Preview, err error) {
 	if plan == nil {

@@ -37,7 +37,9 @@ type Line struct {
 // Handler answers the control socket, and (only what reads: healthz, metrics,
 // status) may be served elsewhere through Public.
 //
-//	GET  /healthz  /metrics  /api/status  /api/drift  /api/explain/TENANT
+//	GET  /healthz  /metrics  /api/status  /api/drift  /api/explain/TENANT  /api/data/TENANT
+//	GET  /api/restore/TENANT?snapshot=      what it would leave behind
+//	POST /api/restore/TENANT?snapshot=&granted=
 //	GET  /api/events?after=&since=&tenant=&rollout=&last=&follow=1   JSON lines
 //	GET  /api/preview                                         the dry-run of the newest commit
 //	POST /api/preview                                         that of the resolved plan in the body
@@ -49,6 +51,18 @@ type Line struct {
 func (a *Agent) Handler() http.Handler {
 	mux := a.public()
 	mux.HandleFunc("GET /api/drift", func(w http.ResponseWriter, r *http.Request) { answer(w, a.Drift(), nil) })
+	mux.HandleFunc("GET /api/data/{tenant}", func(w http.ResponseWriter, r *http.Request) {
+		l, err := a.Data(r.Context(), r.PathValue("tenant"))
+		answer(w, l, err)
+	})
+	mux.HandleFunc("GET /api/restore/{tenant}", func(w http.ResponseWriter, r *http.Request) {
+		costs, err := a.RestoreCost(r.Context(), r.PathValue("tenant"), r.URL.Query().Get("snapshot"))
+		answer(w, costs, err)
+	})
+	mux.HandleFunc("POST /api/restore/{tenant}", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		answer(w, struct{}{}, a.Restore(r.PathValue("tenant"), q.Get("snapshot"), q.Get("granted") != ""))
+	})
 	mux.HandleFunc("GET /api/explain/{tenant}", func(w http.ResponseWriter, r *http.Request) {
 		e, err := a.Explain(r.PathValue("tenant"))
 		answer(w, e, err)

@@ -86,6 +86,7 @@ type member struct {
 	stood   stand // in its change, when the rollout last heard of it
 	results []reconcile.Result
 	word    *reconcile.Local // a person's word on this host, until it is heard
+	data    *reconcile.DataWord
 	flight  []reconcile.Action
 	wake    time.Time
 	index   int    // in wakes; -1: none

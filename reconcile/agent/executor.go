@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -262,6 +263,8 @@ func Target(a reconcile.Action) string {
 		return a.Tenant + "→" + string(a.Entry.Slot)
 	case a.Image != "":
 		return a.Image
+	case len(a.Datasets) > 0 && a.Dataset == "":
+		return strings.Join(a.Datasets, ", ")
 	case a.Volume != nil:
 		return a.Tenant + "/" + string(a.Volume.Slot) + "/" + a.Volume.Name
 	case a.Dataset != "":

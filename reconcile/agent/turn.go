@@ -114,8 +114,9 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 			in.Local = *m.word
 		}
 	}
+	in.Data = m.data
 	decision, rec := reconcile.Step(in, m.rec)
-	m.results, m.word = nil, nil
+	m.results, m.word, m.data = nil, nil, nil
 	if runs, ran := rec.Current, m.rec.Current; runs != nil && (ran == nil || runs.Runtime != ran.Runtime) {
 		defer e.settles(m)
 	}
