@@ -13,6 +13,9 @@ import (
 // no -r, no -R, no -f.
 func (d *Driver) Destroy(ctx context.Context, _ string, dataset string) error {
 	const op = "destroy"
+	if d.root(dataset) == "" {
+		return refused(op, dataset, "it is not below "+strings.Join(d.cfg.Roots, " or "), "look at drivers.zfs.roots of this host")
+	}
 	e, err := d.one(ctx, dataset)
 	switch {
 	case err != nil:

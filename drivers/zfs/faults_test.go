@@ -195,7 +195,7 @@ func TestForeign(t *testing.T) {
 		class(t, d.Destroy(t.Context(), "4", id), observed.Refused, "not ours")
 		class(t, d.SetRole(t.Context(), "5", id, observed.Live, plans.Blue), observed.Conflict, "")
 	}
-	class(t, d.Destroy(t.Context(), "6", "tank"), observed.Refused, "") // no-op or refused, never done
+	class(t, d.Destroy(t.Context(), "6", "tank"), observed.Refused, "roots")
 	class(t, d.Destroy(t.Context(), "7", live.ID), observed.Refused, live.ID+"/theirs")
 	if seen := find(t, d, live.ID); seen == nil || !slices.Contains(seen.Clones, live.ID+"@auto") {
 		t.Errorf("what hangs on it is not shown: %+v", seen)
