@@ -78,10 +78,18 @@ func writeRollout(w io.Writer, r agent.RolloutView, s screen) {
 	io.WriteString(w, b.String()) // a reader that went away is told by the next write
 }
 
-// header says where a rollout is and what it waits for. A line is cut to the
-// terminal.
+// header says where a rollout is and what it waits for.
 func (s screen) header(b *strings.Builder, r *agent.RolloutView) {
-	line := func(format string, args ...any) { fmt.Fprintln(b, cut(fmt.Sprintf(format, args...), s.columns)) }
+	line := func(word, text string) {
+		columns := len(text)
+		if s.columns > 0 {
+			columns = max(20, s.columns-11)
+		}
+		for _, part := range paragraph(text, columns) {
+			fmt.Fprintln(b, cut(fmt.Sprintf("  %-8s %s", word, part), s.columns))
+			word = ""
+		}
+	}
 	b.WriteString(s.paint(cut("rollout "+r.ID+ofTemplate(r.Template)+", by policy "+r.Policy, s.columns), bold) + "\n")
 	at := string(r.Phase) + " since " + clockText(r.Since, r.Planned)
 	switch {
@@ -90,26 +98,29 @@ func (s screen) header(b *strings.Builder, r *agent.RolloutView) {
 	case r.Batch != 0:
 		at += ", " + s.ofBatches(r)
 	}
-	line("  %s: %d of %d done", at, r.Done, r.Size)
+	fmt.Fprintln(b, cut(fmt.Sprintf("  %s: %d of %d done", at, r.Done, r.Size), s.columns))
 	if r.Why != "" {
-		line("  why      %s", r.Why)
+		line("why", r.Why)
 	}
 	if g := r.Gate; g.For != "" && !r.Phase.Closed() {
 		text := g.Why
+		if g.For == reconcile.GateQuestion {
+			text, g.Next = "for a person's answer, below", ""
+		}
 		if !g.Until.IsZero() {
 			text += ", until " + clockText(g.Until, r.Since)
 		}
 		if g.Next != "" {
 			text += "; then " + g.Next
 		}
-		line("  waits    %s", text)
+		line("waits", text)
 	}
 	if !r.ETA.IsZero() && r.Question == nil {
-		line("  ends     about %s, if nothing fails", clockText(r.ETA, r.Since))
+		line("ends", "about "+clockText(r.ETA, r.Since)+", if nothing fails")
 	}
-	line("  stops    %s", r.Breaker)
+	line("stops", r.Breaker)
 	for _, d := range r.Local {
-		line("  told     %s %s on this host at %s%s", d.Question, d.Answer, clockText(d.At, r.Since), reasonText(d.Reason))
+		line("told", fmt.Sprintf("%s %s on this host at %s%s", d.Question, d.Answer, clockText(d.At, r.Since), reasonText(d.Reason)))
 	}
 }
 
@@ -289,7 +300,7 @@ func writeRolloutAsks(b *strings.Builder, r *agent.RolloutView) {
 		for _, a := range sortedNames(q.Answers) {
 			fmt.Fprintf(b, "    %s: %s\n", a, q.Answers[a])
 		}
-		fmt.Fprintf(b, "    → %s\n", howToAnswer(q.ID))
+		fmt.Fprintf(b, "    → %s\n", howToAnswer(r.ID)) // it asks one question at a time
 	}
 	if r.BackQuestion != "" && r.Phase == reconcile.RolloutCompleted {
 		fmt.Fprintf(b, "back     reconcile revert --rollout %s in a clone of the plans, or reconcile rollback --rollout %s --local here\n", r.ID, r.ID)
