@@ -13,6 +13,7 @@ import (
 // recorded is what a real zfs says, by what it shows.
 func recorded(t *testing.T) map[string]string {
 	t.Helper()
+	onHost(t)
 	a, err := txtar.ParseFile("testdata/refusals.txtar")
 	if err != nil {
 		t.Fatal(err)

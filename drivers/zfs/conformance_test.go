@@ -92,6 +92,14 @@ func conform(t *testing.T, like plans.Volume) {
 			}
 		},
 		Use: use,
+		// A clone is whole at once; only its mount can be missing.
+		BreakClone: func(t *testing.T, s drivers.Storage, snapshot string, want drivers.VolumeOrder) drivers.Storage {
+			clone := must[observed.Dataset](t)(s.Clone(t.Context(), "1", snapshot, want, nil))
+			run(t, "umount", filepath.Dir(clone.Path))
+			c := b.config()
+			c.Look = true // does not mount it by looking
+			return must[*Driver](t)(New(c))
+		},
 	})
 }
 

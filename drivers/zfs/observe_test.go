@@ -20,6 +20,7 @@ const (
 
 func fixture(t *testing.T, name string) string {
 	t.Helper()
+	onHost(t)
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)

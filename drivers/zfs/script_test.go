@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
 )
 
 // answer is what the zfs of a script says to commands that begin so.
@@ -64,6 +66,14 @@ func play(dir, args string) int {
 	return 3
 }
 
+// onHost leaves a test out in the VM: it needs no pool, and the VM is slow.
+func onHost(t *testing.T) {
+	t.Helper()
+	if vm.Inside() {
+		t.Skip("needs no pool")
+	}
+}
+
 // script is a zfs that says what the test tells it to.
 type script struct {
 	t   *testing.T
@@ -73,6 +83,7 @@ type script struct {
 // scripted puts such a zfs into PATH.
 func scripted(t *testing.T, answers ...answer) *script {
 	t.Helper()
+	onHost(t)
 	s := &script{t, t.TempDir()}
 	bin := t.TempDir()
 	self, err := os.Executable()
