@@ -52,6 +52,8 @@ func (d *Driver) Destroy(ctx context.Context, _ string, dataset string) error {
 	if who := at.user(table); who != "" {
 		return refused(op, dataset, "it is "+who, "stop what uses it")
 	}
+	d.leaving(dataset, true)
+	defer d.leaving(dataset, false)
 	if e.zvol() {
 		if err := d.unmount(ctx, e); err != nil {
 			return problem(op, dataset, err)
@@ -73,6 +75,17 @@ func (d *Driver) Destroy(ctx context.Context, _ string, dataset string) error {
 		d.clear(ctx, s.named[around])
 	}
 	return nil
+}
+
+// leaving says whether a dataset is being destroyed.
+func (d *Driver) leaving(name string, is bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if is {
+		d.going[name] = true
+	} else {
+		delete(d.going, name)
+	}
 }
 
 // clear destroys a parent that we made, with nothing below it any more. Should

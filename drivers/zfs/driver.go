@@ -42,8 +42,11 @@ type Driver struct {
 	guard guard
 	known memory
 
-	mu    sync.Mutex           // guards tried
+	mounting sync.Mutex // held while a zvol is mounted, so that none is twice
+
+	mu    sync.Mutex           // guards what follows
 	tried map[string]time.Time // when mounting a dataset last failed
+	going map[string]bool      // datasets being destroyed, which no look mounts again
 }
 
 var _ drivers.Storage = (*Driver)(nil)
@@ -75,7 +78,7 @@ func New(cfg Config) (*Driver, error) {
 			return nil, observed.Wrap("open storage", cfg.Mounts, observed.Refused, err, "set drivers.zfs.mounts to a folder this user may write")
 		}
 	}
-	return &Driver{cfg: cfg, tried: map[string]time.Time{}}, nil
+	return &Driver{cfg: cfg, tried: map[string]time.Time{}, going: map[string]bool{}}, nil
 }
 
 // Traits implements drivers.Storage.

@@ -27,7 +27,7 @@ func (d *Driver) remount(ctx context.Context, s *survey) (changed bool) {
 			continue
 		}
 		d.mu.Lock()
-		wait := d.cfg.Now().Sub(d.tried[e.name]) < mountAgain
+		wait := d.going[e.name] || d.cfg.Now().Sub(d.tried[e.name]) < mountAgain
 		d.mu.Unlock()
 		if wait {
 			continue
@@ -67,6 +67,8 @@ func (d *Driver) mountDevice(ctx context.Context, name, point, kind string) erro
 	if err := d.settled(ctx, name); err != nil {
 		return err
 	}
+	d.mounting.Lock()
+	defer d.mounting.Unlock()
 	table, err := mountTable("self", true)
 	if err != nil {
 		return err
