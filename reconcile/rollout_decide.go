@@ -101,7 +101,8 @@ func (d *decision) begin() bool {
 	a := d.run
 	text := a.ID + " moves " + plural(len(members), "tenant", "tenants") + " of " + d.subject() + " by policy " + d.policy
 	if len(members) > 0 && members[0].Why != "" {
-		text += "; " + members[0].Why
+		a.Note = members[0].Why
+		text += "; " + a.Note
 	}
 	d.event(RolloutPlanned, "", text, "from", a.From, "to", a.To, "template", a.Template, "policy", a.Policy,
 		"members", itoa(len(members)), "commit", a.Commit)

@@ -162,6 +162,8 @@ type Rollout struct {
 	Planned time.Time `json:"planned"`
 	Ended   time.Time `json:"ended,omitzero"`
 	Size    int       `json:"size"` // members
+	// Note says what is unusual about how it was formed.
+	Note string `json:"note,omitempty"`
 
 	// Batch is the one under way: CanaryBatch, or from 1; 0: none was yet.
 	Batch int `json:"batch,omitempty"`

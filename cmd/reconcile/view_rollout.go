@@ -29,6 +29,9 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 		for _, p := range r.Passed {
 			t = append(t, []string{"    " + string(p.Class), p.Tenant, p.Why})
 		}
+		if r.Note != "" {
+			t = append(t, []string{"    note", "", r.Note})
+		}
 		if r.Windows != "" {
 			t = append(t, []string{"    windows", "", r.Windows})
 		}

@@ -27,6 +27,8 @@ type PlannedRollout struct {
 	// on as if the answer were to proceed.
 	Windows  string `json:"windows,omitempty"`
 	Approval string `json:"approval,omitempty"`
+	// Note says what is unusual about how it was formed.
+	Note string `json:"note,omitempty"`
 	// Breaker says what would stop it, and what then.
 	Breaker string `json:"breaker"`
 	// Ends is the phase it would come to: completed, superseded by the plan
@@ -70,7 +72,7 @@ func (w *rehearsal) rollouts() []PlannedRollout {
 
 func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMember) PlannedRollout {
 	p := PlannedRollout{ID: r.ID, Policy: r.Policy, Template: r.Template, From: r.From, To: r.To, Members: r.Size,
-		Goes: r.Planned.Before(w.begin), Batches: []PlannedBatch{}, Ends: r.Phase, Breaker: breakerText(r), Question: r.Question()}
+		Goes: r.Planned.Before(w.begin), Batches: []PlannedBatch{}, Ends: r.Phase, Breaker: breakerText(r), Note: r.Note, Question: r.Question()}
 	policy := w.engine.rollout.runs.Policy(r.ID)
 	p.Windows = windowsText(&policy)
 	if policy.Approval == plans.PerBatch {

@@ -154,6 +154,27 @@ func TestRolloutTripsAfterTwoFailures(t *testing.T) {
 	})
 }
 
+// TestStaleAnswersMoveNothing: an answer to another question, to an earlier or a
+// later trip, or with another word is a notice, and nothing moves.
+func TestStaleAnswersMoveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := broken(t)
+		r := w.agent.Status().Rollouts[0]
+		q, writes := r.Question().ID, fmt.Sprint(w.host.Writes())
+		w.decide("c3", plans.Decision{Name: "a", Question: "ro-000000.trip1-00000000", Answer: reconcile.AbortRollout},
+			plans.Decision{Name: "b", Question: strings.Replace(q, ".trip1-", ".trip2-", 1), Answer: reconcile.ContinueAnyway},
+			plans.Decision{Name: "c", Question: r.ID + ".batch1-00000000", Answer: reconcile.Proceed},
+			plans.Decision{Name: "d", Question: q, Answer: reconcile.Proceed})
+		w.pass()
+		w.notices("decision a answers question ro-000000", "decision b answers question "+r.ID+".trip2-", "decision c answers question "+r.ID+".batch1-",
+			"decision d answers question "+q+` with "proceed", which is not one of: abort, continue_anyway, retry, rollback_completed_batches`)
+		if now := w.agent.Status().Rollouts; len(now) != 1 || now[0].Question().ID != q || fmt.Sprint(w.host.Writes()) != writes {
+			t.Errorf("it moved: %+v", now)
+		}
+		w.applied()
+	})
+}
+
 func contains(all, part []string) bool {
 	for i := range all {
 		if len(all)-i >= len(part) && slices.Equal(all[i:i+len(part)], part) {
