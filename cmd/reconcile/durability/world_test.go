@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
@@ -152,17 +155,9 @@ func (w *world) explain() agent.Explanation {
 // ledger reads the data that serve, from disk and not from who serves them.
 func (w *world) ledger() []string {
 	w.t.Helper()
-	e := w.explain()
-	current := e.Record.Data["ledger"].Dataset
-	for _, d := range e.Facts.Datasets {
-		if d.ID == current {
-			b, err := os.ReadFile(filepath.Join(d.Path, "ledger"))
-			w.must(err)
-			return strings.Fields(string(b))
-		}
-	}
-	w.t.Fatalf("the current dataset %q is not there: %+v", current, e.Facts.Datasets)
-	return nil
+	b, err := os.ReadFile(filepath.Join(w.dataset(w.explain().Record.Data["ledger"].Dataset).Path, "ledger"))
+	w.must(err)
+	return strings.Fields(string(b))
 }
 
 // holds wants each number exactly once in the ledger.
@@ -206,5 +201,44 @@ func (w *world) until(what string, done func() bool) {
 			w.t.Fatalf("%s: %v", what, ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// post sends one request through the proxy and wants it done.
+func (w *world) post(path, body string) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, "http://"+w.Proxy+path, strings.NewReader(body))
+	w.must(err)
+	req.Host = host
+	res, err := http.DefaultClient.Do(req)
+	w.must(err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	w.must(err)
+	if res.StatusCode != http.StatusOK {
+		w.t.Fatalf("POST %s: %s: %s", path, res.Status, text)
+	}
+}
+
+// dataset is one of ant's as it is observed.
+func (w *world) dataset(id string) observed.Dataset {
+	w.t.Helper()
+	all := w.explain().Facts.Datasets
+	for _, d := range all {
+		if d.ID == id {
+			return d
+		}
+	}
+	w.t.Fatalf("the dataset %q is not there: %+v", id, all)
+	return observed.Dataset{}
+}
+
+// said wants a verb to say a word about ant.
+func (w *world) said(verb, word string) {
+	w.t.Helper()
+	r, err := w.Run(w.ctx, verb, "ant")
+	w.must(err)
+	if !strings.Contains(r.Stdout, word) {
+		w.t.Errorf("`reconcile %s ant` does not say %q:\n%s%s", verb, word, r.Stdout, r.Stderr)
 	}
 }

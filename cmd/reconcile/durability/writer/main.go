@@ -2,7 +2,8 @@
 // of numbers, and acknowledges one when it is on disk.
 //
 // POST /count?id=N with N as body writes N into the ledger, GET /ledger answers
-// it, one number a line; / and /health answer the version.
+// it, one number a line; POST /fill?bytes=N puts a file of that many random bytes
+// beside it; / and /health answer the version.
 //
 // Environment: PORT (default 8080), VERSION, DATA (the folder of the ledger),
 // FAIL=health (never healthy), FOLLOW (the address of a peer: numbers come from
@@ -13,6 +14,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -58,6 +61,7 @@ func serve() error {
 	})
 	mux.HandleFunc("POST /count", l.count)
 	mux.HandleFunc("/ledger", l.tell)
+	mux.HandleFunc("POST /fill", fill)
 	srv := &http.Server{Handler: mux}
 	listener, err := net.Listen("tcp", net.JoinHostPort("", cmp.Or(os.Getenv("PORT"), "8080")))
 	if err != nil {
@@ -89,6 +93,26 @@ func (l *ledger) count(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprint(w, version)
+}
+
+// fill writes bytes that no file system can make less of.
+func fill(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	f, err := os.Create(filepath.Join(os.Getenv("DATA"), "filling"))
+	if err == nil {
+		_, err = io.CopyN(f, rand.Reader, n)
+		if err == nil {
+			err = f.Sync()
+		}
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 // tell answers the ledger from the N-th number on.
