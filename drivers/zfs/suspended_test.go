@@ -1,0 +1,77 @@
+package zfs
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// TestSuspended takes the disk of a pool away: commands on it hang in the kernel,
+// where no signal reaches them, until the disk is back.
+func TestSuspended(t *testing.T) {
+	vm.Only(t)
+	dir := t.TempDir()
+	run(t, "mount", "-t", "tmpfs", "-o", "size=72M", "disk", dir)
+	run(t, "truncate", "-s", "512M", filepath.Join(dir, "img"))
+	run(t, "zpool", "create", "-f", "-o", "failmode=wait", "-O", "compression=off", "-O", "mountpoint="+t.TempDir(), "weak", filepath.Join(dir, "img"))
+	zfs(t, "create", "weak/root")
+	b := &bench{root: "weak/root", mounts: t.TempDir()}
+	c := b.config()
+	c.Limit = 5 * time.Second
+	d := must[*Driver](t)(New(c))
+	live := must[observed.Dataset](t)(d.Create(t.Context(), "1", b.order(plans.Blue, "a1", plans.Volume{})))
+	write(t, live.Path, "f", "old")
+
+	// The disk takes no more than the memory it is in.
+	filled := make(chan error, 1)
+	go func() {
+		noise := make([]byte, 1<<20)
+		source := rand.NewChaCha8([32]byte{1})
+		f, err := os.Create(filepath.Join(live.Path, "fill"))
+		for n := 0; err == nil && n < 96; n++ {
+			source.Read(noise)
+			if _, err = f.Write(noise); err == nil {
+				err = f.Sync()
+			}
+		}
+		filled <- err
+	}()
+	for limit := time.Now().Add(2 * time.Minute); run(t, "zpool", "list", "-H", "-o", "health", "weak") != "SUSPENDED"; <-time.After(50 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("the pool is not suspended: ", run(t, "zpool", "status", "weak"))
+		}
+	}
+
+	_, err := d.Snapshot(t.Context(), "2", "a2", []string{live.ID})
+	class(t, err, observed.Environment, "zpool clear")
+	began := time.Now()
+	_, err = d.Observe(t.Context())
+	class(t, err, observed.Environment, "zpool clear")
+	if took := time.Since(began); took > c.Limit+2*killed {
+		t.Errorf("a look at a suspended pool took %s", took)
+	}
+
+	run(t, "mount", "-o", "remount,size=600M", dir)
+	run(t, "zpool", "clear", "weak")
+	if err := <-filled; err != nil {
+		t.Error(err)
+	}
+	for limit := time.Now().Add(2 * time.Minute); ; <-time.After(50 * time.Millisecond) {
+		if _, err := d.Snapshot(t.Context(), "2", "a2", []string{live.ID}); err == nil {
+			break
+		} else if time.Now().After(limit) {
+			t.Fatalf("the disk is back, and: %v", err)
+		}
+	}
+	if seen := find(t, d, live.ID); seen == nil || !seen.Ready || read(t, live.Path, "f") != "old" {
+		t.Errorf("after all that it is shown as %+v", seen)
+	}
+	run(t, "zpool", "destroy", "-f", "weak")
+	run(t, "umount", dir)
+}
