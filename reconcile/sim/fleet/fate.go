@@ -20,19 +20,3 @@ type Fate struct {
 	// Shows is when after the switch a Serving one begins to fail.
 	Shows time.Duration
 }
-
-// eyes are told what becomes of tenants, in truth.
-type eyes interface {
-	began(tenant string, target target)
-	ended(tenant string, target target, reached bool)
-	gaveUp(tenant string, target target)
-	broken(lane string, from, to time.Time)
-}
-
-// blink sees nothing.
-type blink struct{}
-
-func (blink) began(string, target)                {}
-func (blink) ended(string, target, bool)          {}
-func (blink) gaveUp(string, target)               {}
-func (blink) broken(string, time.Time, time.Time) {}

@@ -18,9 +18,6 @@ const (
 	DefaultShowWithin = 10 * time.Minute
 )
 
-// Proceed is the answer to a question before a batch.
-const Proceed = "proceed"
-
 // Options say what is assumed of the versions a plan asks for, and how often it
 // is played.
 type Options struct {

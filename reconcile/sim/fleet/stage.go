@@ -103,7 +103,8 @@ type change struct {
 	by int
 }
 
-func (b *ills) broken(tenant string, from, to time.Time) {
+// Broken keeps it.
+func (b *ills) Broken(tenant string, from, to time.Time) {
 	lane := b.s.lanes[tenant]
 	b.when[lane] = append(b.when[lane], change{from, 1}, change{to, -1})
 }
@@ -180,8 +181,8 @@ func (s *stage) approve(w *world) (news bool) {
 		if q == nil || l.Trip != nil || w.answers[q.ID] != "" {
 			continue
 		}
-		if _, ok := q.Answers[Proceed]; ok {
-			w.answers[q.ID], news = Proceed, true
+		if _, ok := q.Answers[reconcile.Proceed]; ok {
+			w.answers[q.ID], news = reconcile.Proceed, true
 		}
 	}
 	if news {
@@ -208,7 +209,7 @@ func (s *stage) tell(w *world, sick *ills) map[string]*luck {
 	}
 	for _, t := range w.order {
 		if !t.ill.IsZero() { // nobody takes it back: it stays so
-			sick.broken(t.name, t.ill, maxTime(w.now, t.ill).Add(longest))
+			sick.Broken(t.name, t.ill, maxTime(w.now, t.ill).Add(longest))
 		}
 	}
 	for lane, when := range sick.when {

@@ -89,6 +89,9 @@ func (t *tenant) step(w *world) reconcile.Report {
 // obey does what a permit says beyond leave to go.
 func (t *tenant) obey(w *world) {
 	p := &t.permit
+	if !p.Back {
+		t.noWay = ""
+	}
 	if t.want == nil || p.Target != t.target {
 		return
 	}
@@ -127,7 +130,7 @@ func (t *tenant) withhold(w *world, target plans.Target, reason string) {
 		t.withheld = map[plans.Target]string{}
 	}
 	t.withheld[target] = reason
-	w.sees.gaveUp(t.name, target)
+	w.sees.GaveUp(w.now, t.name, target)
 }
 
 // turn turns a try back.
@@ -182,7 +185,7 @@ func (t *tenant) finish(w *world) {
 		return
 	}
 	t.try, t.reached, t.release, t.kept = nil, a.target, a.release, a.from
-	w.sees.ended(t.name, a.target, true)
+	w.sees.Ended(w.now, t.name, t.reached)
 }
 
 // restored ends a way back.
@@ -196,7 +199,7 @@ func (t *tenant) restored(w *world) {
 	if a.reason != "" && t.withheld[a.target] == "" {
 		t.withhold(w, a.target, a.reason)
 	}
-	w.sees.ended(t.name, a.target, false)
+	w.sees.Ended(w.now, t.name, t.reached)
 }
 
 // begin begins to move, if it may.
@@ -212,7 +215,7 @@ func (t *tenant) begin(w *world) {
 		t.try.until = w.now.Add(max(fate.Ready, t.pace.within))
 	}
 	t.noWay = ""
-	w.sees.began(t.name, t.target)
+	w.sees.Began(w.now, t.name, t.target)
 	t.goOn(w)
 }
 
@@ -254,6 +257,9 @@ func (t *tenant) tell(w *world) reconcile.Report {
 	r.Done = t.try == nil && t.reached == t.target
 	r.Failed = reason != "" || t.try != nil && t.try.row == undoing && t.try.reason != "" && t.try.target == t.target
 	r.Restored = r.Failed && t.try == nil
+	if t.try == nil && t.sick(w.now) {
+		r.Unwell = "it answers 5xx"
+	}
 	switch {
 	case !t.sees(w.now):
 		r.State, r.Why = reconcile.Unknown, "it cannot be seen"
@@ -276,5 +282,5 @@ func (t *tenant) tell(w *world) reconcile.Report {
 // same says that a report tells nothing new to a rollout.
 func same(a, b *reconcile.Report) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Target == b.Target && a.Done == b.Done && a.Failed == b.Failed &&
-		a.InMotion == b.InMotion && a.Restored == b.Restored && a.Reached == b.Reached && a.Generation == b.Generation && a.NoWayBack == b.NoWayBack
+		a.InMotion == b.InMotion && a.Restored == b.Restored && a.Reached == b.Reached && a.Generation == b.Generation && a.NoWayBack == b.NoWayBack && a.Unwell == b.Unwell
 }

@@ -32,10 +32,12 @@ type world struct {
 	books    *Books
 	fate     func(*tenant) Fate
 	turns    int
+	wrote    time.Time // the clock, when the journal was last written
 	// dies says whether we die at a boundary of the journal.
 	dies func(where string) bool
 	// lost takes in that we died.
 	lost  func()
+	lags  func(*tenant) // a permit comes to it
 	trace *trace
 }
 
@@ -46,7 +48,7 @@ type ledger struct {
 }
 
 func newWorld(make Maker) *world {
-	return &world{now: epoch, policies: map[string]plans.BatchPolicy{}, byName: map[string]*tenant{}, make: make, machine: make(),
+	return &world{now: epoch, wrote: epoch, policies: map[string]plans.BatchPolicy{}, byName: map[string]*tenant{}, make: make, machine: make(),
 		answers: map[string]string{}, stored: map[string]*ledger{}, sees: blink{},
 		dies: func(string) bool { return false }, lost: func() {}}
 }
@@ -80,7 +82,7 @@ func (w *world) replan() {
 	p := w.plan()
 	w.machine.Plan(p)
 	if w.books != nil {
-		w.books.planned(w.now, p)
+		w.books.Planned(p)
 	}
 	for i, t := range w.order {
 		t.place = i
@@ -96,6 +98,9 @@ func (w *world) rounds() int { return 200 + 20*len(w.byName) }
 func (w *world) settle() bool {
 	for range w.rounds() {
 		w.rouse()
+		if w.dies("before the journal") { // all of a turn is lost, or nothing
+			w.lost()
+		}
 		w.speak()
 		if !w.machine.Due(w.now) {
 			if len(w.touched) == 0 {
@@ -122,25 +127,21 @@ func (w *world) speak() {
 		t.report = r
 		w.trace.told(w, &r)
 		if w.books != nil {
-			w.books.heard(w.now, &r)
+			w.books.Heard(w.now, &r)
 		}
 		w.machine.Hear(r)
 	}
 }
 
 // decide has the machine decide, writes it down and hands it out; we may die
-// before and after the journal.
+// after the journal.
 func (w *world) decide() {
 	w.turns++
 	d := w.machine.Decide(w.now, w.answers)
 	w.trace.decided(w, &d)
-	if w.dies("before the journal") {
-		w.lost()
-		return
-	}
 	w.write(&d)
 	if w.books != nil {
-		w.books.decided(w, &d)
+		w.books.Decided(w.now, &d, w.answers)
 	}
 	if w.dies("after the journal") {
 		w.lost()
@@ -149,6 +150,9 @@ func (w *world) decide() {
 	for i := range d.Permits {
 		if t := w.byName[d.Permits[i].Tenant]; t != nil {
 			t.permit = d.Permits[i].Permit
+			if w.lags != nil {
+				w.lags(t)
+			}
 			w.touch(t)
 		}
 	}
@@ -156,6 +160,10 @@ func (w *world) decide() {
 
 // write writes a decision down.
 func (w *world) write(d *reconcile.RolloutDelta) {
+	w.wrote = w.now
+	for _, r := range d.Dropped { // first: its name may be given again
+		delete(w.stored, r.ID)
+	}
 	for _, r := range d.Rollouts {
 		l := w.stored[r.ID]
 		if l == nil {
@@ -169,9 +177,6 @@ func (w *world) write(d *reconcile.RolloutDelta) {
 			kept := m.RolloutMember
 			l.members[m.Tenant] = &kept
 		}
-	}
-	for _, r := range d.Dropped {
-		delete(w.stored, r.ID)
 	}
 }
 
@@ -226,6 +231,6 @@ func (w *world) wasIll(t *tenant, a *try) {
 		from = a.since
 	}
 	if from.Before(w.now) {
-		w.sees.broken(t.name, from, w.now)
+		w.sees.Broken(t.name, from, w.now)
 	}
 }

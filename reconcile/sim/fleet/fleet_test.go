@@ -1,0 +1,121 @@
+package fleet
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+var (
+	schedules = flag.Int("schedules", 1000, "how many seeds TestSeeds runs")
+	first     = flag.Uint64("first", 1, "the first of them")
+	seed      = flag.Uint64("seed", 0, "the seed TestSeed repeats")
+	tenants   = flag.Int("tenants", 0, "how many tenants; 0: 1 to 12, by the seed")
+	turns     = flag.Int("turns", 0, "turns of the first phase; 0: by the seed")
+	without   = flag.String("without", "", "faults to leave out, by comma")
+)
+
+// Runs make much garbage and keep little.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800)
+	os.Exit(m.Run())
+}
+
+// found is what many runs came to.
+type found struct {
+	broken  uint64 // the lowest seed that broke the rule; 0: none did
+	reached map[string]int
+	turns   int
+}
+
+// seeds makes n runs from the first seed on, on all cores.
+func seeds(first uint64, n, tenants int, make Maker, rule string) found {
+	var next, lowest atomic.Uint64
+	next.Store(first)
+	lowest.Store(first + uint64(n))
+	f := found{reached: map[string]int{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				s := next.Add(1) - 1
+				if s >= lowest.Load() {
+					return
+				}
+				o := Run(Case{Seed: s, Tenants: tenants}, make)
+				mu.Lock()
+				if o.Broken != nil && (rule == "" || o.Broken.Rule == rule) && s < lowest.Load() {
+					lowest.Store(s)
+				}
+				f.turns += o.Turns
+				for what, n := range o.Reached {
+					f.reached[what] += n
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if low := lowest.Load(); low < first+uint64(n) {
+		f.broken = low
+	}
+	return f
+}
+
+// TestSeeds runs many seeds and wants every one of them clean.
+func TestSeeds(t *testing.T) {
+	f := seeds(*first, *schedules, *tenants, Real, "")
+	if f.broken != 0 {
+		t.Fatal(Traced(Case{Seed: f.broken, Tenants: *tenants}, Real))
+	}
+	t.Logf("%d schedules of fleets, %d decisions", *schedules, f.turns)
+	for _, what := range sorted(f.reached) {
+		t.Logf("%8d %s", f.reached[what], what)
+	}
+}
+
+// TestSeed repeats one run and prints it.
+func TestSeed(t *testing.T) {
+	if *seed == 0 {
+		t.Skip("give one with -seed")
+	}
+	c := Case{Seed: *seed, Tenants: *tenants, Turns: *turns}
+	if *without != "" {
+		c.Without = strings.Split(*without, ",")
+	}
+	o := Traced(c, Real)
+	fmt.Println(o)
+	if o.Broken != nil {
+		t.Fail()
+	}
+}
+
+// TestSameSeedSameRun: a run depends on nothing but its case.
+func TestSameSeedSameRun(t *testing.T) {
+	for s := range uint64(20) {
+		a, b := Traced(Case{Seed: s}, Real), Traced(Case{Seed: s}, Real)
+		if a.String() != b.String() {
+			t.Fatalf("seed %d made two different runs", s)
+		}
+	}
+}
+
+// TestMutants breaks the machine on purpose and wants the named rule to notice.
+func TestMutants(t *testing.T) {
+	for _, m := range Mutants {
+		t.Run(m.Name, func(t *testing.T) {
+			f := seeds(1, m.Within, 0, m.Make, m.Rule)
+			if f.broken == 0 {
+				t.Fatalf("%s did not notice in %d seeds", m.Rule, m.Within)
+			}
+			t.Logf("seed %d: %v", f.broken, Run(Case{Seed: f.broken}, m.Make).Broken)
+		})
+	}
+}
