@@ -40,6 +40,9 @@ func TestSuspended(t *testing.T) {
 				err = f.Sync()
 			}
 		}
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
 		filled <- err
 	}()
 	for limit := time.Now().Add(2 * time.Minute); run(t, "zpool", "list", "-H", "-o", "health", "weak") != "SUSPENDED"; <-time.After(50 * time.Millisecond) {
