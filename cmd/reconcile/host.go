@@ -101,7 +101,7 @@ func (h *host) assemble(set settings, plan *plans.Plan, controller string) (err 
 	owner := drivers.Owner{Fleet: plan.Fleet, Node: set.Node, Controller: controller}
 	c := &h.config
 	c.Owner, c.Store, c.Ports, c.Parallel = owner, h.store, agent.PortRange{From: from, To: to}, set.Parallel
-	c.AllowLocal = set.AllowLocal
+	c.AllowLocal, c.Notices = set.AllowLocal, set.notices
 	c.Runtimes, c.DefaultRuntime = map[string]drivers.Runtime{}, set.defaultRuntime()
 	for _, name := range set.runtimes(plan) {
 		rt, err := openRuntime(name, set, owner, c.Log)

@@ -52,6 +52,9 @@ func (p *program) pass(ctx context.Context, set settings) error {
 	if rev.Behind != nil {
 		view.Warn(behindText(rev.Behind))
 	}
+	for _, n := range set.notices() {
+		view.Warn(n)
+	}
 	p.passing = "what was under way is looked at again by the next pass"
 	out, err := a.Pass(ctx)
 	if err != nil {
@@ -147,6 +150,9 @@ func (p *program) passByDaemon(ctx context.Context, set settings, c *agent.Clien
 		return err
 	}
 	res := passResult{Outcome: out}
+	for _, n := range st.Notices {
+		view.Warn(n)
+	}
 	if st.Source.Problem != nil {
 		res.Behind = st.Source.Problem.Error()
 		view.Warn(behindText(st.Source.Problem))

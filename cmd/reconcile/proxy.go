@@ -39,11 +39,33 @@ func openRouter(set settings, owner drivers.Owner) (drivers.Router, error) {
 
 // startProxy starts the proxy detached, or adopts the one that answers.
 func startProxy(ctx context.Context, set settings) (caddy.Running, error) {
-	return caddy.Start(ctx, caddy.Proxy{
-		Binary: proxyBinary(set.Drivers.Caddy.Binary),
-		Dir:    cmp.Or(set.Drivers.Caddy.State, set.at("caddy")),
-		Socket: set.adminSocket(), Listen: []string{set.Drivers.Caddy.Listen},
-	})
+	return caddy.Start(ctx, set.proxy())
+}
+
+// proxy is the proxy as this host's configuration has it.
+func (s settings) proxy() caddy.Proxy {
+	return caddy.Proxy{
+		Binary: proxyBinary(s.Drivers.Caddy.Binary),
+		Dir:    cmp.Or(s.Drivers.Caddy.State, s.at("caddy")),
+		Socket: s.adminSocket(), Listen: []string{s.Drivers.Caddy.Listen},
+	}
+}
+
+// noticeLimit bounds a question to the proxy for status.
+const noticeLimit = time.Second
+
+// notices say that the proxy is not the one that would be started now.
+func (s settings) notices() []string {
+	if !s.ownsProxy() {
+		return nil // a service manager knows what it started
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), noticeLimit)
+	defer cancel()
+	text := s.proxy().Outdated(ctx)
+	if text == "" {
+		return nil
+	}
+	return []string{text + "; that takes effect when it is started again: end it in a quiet moment, and the daemon or the next pass starts it from its own table"}
 }
 
 // keepProxy starts the proxy again whenever it ends, until ctx does. It serves

@@ -25,6 +25,9 @@ func writeStatus(w io.Writer, s statusResult, columns int) {
 	if s.Controller != "" {
 		fmt.Fprintf(w, "another controller (%s) claims this host's routes\n", s.Controller)
 	}
+	for _, n := range s.Status.Notices {
+		fmt.Fprintf(w, "notice: %s\n", n)
+	}
 	writeOpenRollouts(w, s.Rollouts)
 	if len(s.Tenants) == 0 {
 		fmt.Fprintln(w, "no tenants")

@@ -281,18 +281,31 @@ func TestStartSaysWhyNot(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	p := newProxy(t)
 	again, err := Start(t.Context(), p.Proxy)
-	if err != nil || again.Started || again.PID != p.pid || again.Differs {
+	if err != nil || again.Started || again.PID != p.pid {
 		t.Errorf("started again: %+v, %v; want process %d adopted", again, err, p.pid)
 	}
 	other := p.Proxy
 	other.Listen = []string{freeAddress(t)}
-	if again, err = Start(t.Context(), other); err != nil || !again.Differs {
-		t.Errorf("with another address: %+v, %v; want it to say so", again, err)
+	if again, err = Start(t.Context(), other); err != nil || again.PID != p.pid {
+		t.Errorf("with another address: %+v, %v", again, err)
+	}
+	build := p.Proxy
+	build.Binary = filepath.Join(t.TempDir(), "reconcile-caddy")
+	if err := os.WriteFile(build.Binary, []byte("#!/bin/false\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for want, proxy := range map[string]Proxy{"": p.Proxy, "runs with other settings": other, "runs another build than " + build.Binary: build} {
+		if got := proxy.Outdated(t.Context()); got != want && (want == "" || !strings.Contains(got, want)) {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 	if err := Stop(t.Context(), p.Proxy); err != nil {
 		t.Fatal(err)
 	}
 	if err := Stop(t.Context(), p.Proxy); err != nil {
 		t.Errorf("stopped again: %v", err)
+	}
+	if got := other.Outdated(t.Context()); got != "" {
+		t.Errorf("while none runs: %s", got)
 	}
 }

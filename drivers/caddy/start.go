@@ -37,10 +37,7 @@ type Proxy struct {
 type Running struct {
 	PID     int
 	Admin   string // unix socket
-	Started bool   // by this call; else it was running and is adopted
-	// Differs says that it runs with another configuration than the one asked
-	// for, which takes effect when it is next started.
-	Differs bool
+	Started bool   // by this call; else it was running and is adopted, see Outdated
 }
 
 // startLimit is how long a started proxy may take to answer; it reads 10,000
@@ -88,7 +85,7 @@ func Start(ctx context.Context, p Proxy) (Running, error) {
 	defer unlock()
 
 	if h, err := p.health(ctx); err == nil {
-		return Running{PID: h.PID, Admin: p.socket(), Differs: p.differs(settings)}, nil
+		return Running{PID: h.PID, Admin: p.socket()}, nil
 	}
 	if err := p.free(ctx); err != nil {
 		return fail(observed.Environment, err, "end that process and start again")

@@ -66,6 +66,10 @@ type Config struct {
 	// accepts, for whoever asks over the control socket. May be nil.
 	Fetch func(context.Context) error
 
+	// Notices says for Status what of the host works and is not as it should be.
+	// It must return at once. May be nil.
+	Notices func() []string
+
 	// Host answers what preflight asks of the machine; nil is this one.
 	Host Host
 	// Clock tells the time; nil is the system's.

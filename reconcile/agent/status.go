@@ -32,7 +32,8 @@ type Status struct {
 	Rollouts []reconcile.Rollout `json:"rollouts,omitempty"`
 	// Local are the answers given on this host, newest first.
 	Local []LocalDecision `json:"local,omitempty"`
-	// Notices are decisions of the plan that are of no effect here.
+	// Notices are decisions of the plan that are of no effect here, and what of
+	// the host works and is not as it should be (Config.Notices).
 	Notices []string `json:"notices,omitempty"`
 }
 
@@ -82,6 +83,9 @@ func (a *Agent) Status(tenant ...string) Status {
 		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Rollouts: e.rollout.runs.Open(), Local: e.locals(), Notices: e.notices(), Tenants: []TenantStatus{}}
 	if a.plan != nil {
 		s.Commit = a.plan.Commit
+	}
+	if a.cfg.Notices != nil {
+		s.Notices = append(s.Notices, a.cfg.Notices()...)
 	}
 	for _, name := range sortedKeys(e.members, cmp.Compare[string]) {
 		if len(tenant) == 0 || slices.Contains(tenant, name) {
