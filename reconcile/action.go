@@ -20,6 +20,8 @@ const (
 	Promote   Verb = "promote"   // Dataset
 	SetRole   Verb = "setRole"   // Dataset, Role, Slot
 	Destroy   Verb = "destroy"   // Dataset
+	Retain    Verb = "retain"    // Dataset (a snapshot), Tag: nobody destroys it
+	Release   Verb = "release"   // Dataset, Tag
 	Measure   Verb = "measure"   // Dataset, Datasets (one: the snapshot since which); answers with Bytes
 	Start     Verb = "start"     // Instance
 	Stop      Verb = "stop"      // Key, Grace
@@ -55,6 +57,7 @@ type Action struct {
 	Dataset    string          `json:"dataset,omitempty"`
 	Datasets   []string        `json:"datasets,omitempty"`
 	Role       observed.Role   `json:"role,omitempty"`
+	Tag        string          `json:"tag,omitempty"` // of a hold
 	Routed     bool            `json:"routed,omitempty"`
 	Grace      time.Duration   `json:"grace,omitempty"`
 	Checks     []CheckOrder    `json:"checks,omitempty"`

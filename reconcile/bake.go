@@ -33,6 +33,9 @@ func (m *machine) bake() bool {
 		return true
 	}
 	m.policies()
+	if m.rec.Kept != nil {
+		m.holdData(Bake)
+	}
 	sick := false
 	for _, p := range runs(parts, false) {
 		h := m.healthOf(p)

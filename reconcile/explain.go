@@ -50,8 +50,7 @@ func givenUp(rec Record) []string {
 		lines = append(lines, line+".")
 	}
 	for id, s := range plans.Sorted(rec.Stuck) {
-		lines = append(lines, "Data "+id+" cannot be destroyed since "+stamp(s.Since)+" ("+plural(s.Tries, "try", "tries")+"): "+
-			s.Problem.Text+hint(s.Problem.Hint)+". It is tried again at "+stamp(s.Next)+".")
+		lines = append(lines, "Data "+id+" "+s.Text()+" (since "+stamp(s.Since)+", "+plural(s.Tries, "try", "tries")+")"+hint(s.Problem.Hint)+". It is tried again at "+stamp(s.Next)+".")
 	}
 	return lines
 }

@@ -20,7 +20,7 @@ type DataNode struct {
 	Until time.Time `json:"until,omitzero"`
 	// Held says what keeps it though its time is over.
 	Held string `json:"held,omitempty"`
-	// Stuck is why it could not be destroyed, and when that is tried again.
+	// Stuck is what could not be done with it, and when that is tried again.
 	Stuck *Stuck `json:"stuck,omitempty"`
 	// Left is what was written to it since its origin, -1 if not known: what going
 	// back to that snapshot leaves behind.

@@ -17,6 +17,9 @@ func (m *machine) prepare() bool {
 	if a.Reused {
 		return m.dataStill(a.New.Data)
 	}
+	if len(a.Restore) > 0 && a.Hold == nil && !m.holdData(Prepare) {
+		return false
+	}
 	if !m.snapshots() {
 		return false
 	}

@@ -203,12 +203,15 @@ func (m *machine) graceOfData() {
 	text := ""
 	for i := range m.seen.Datasets {
 		d := &m.seen.Datasets[i]
+		if m.letGo(Removing, d) {
+			continue
+		}
 		why := m.neededBy(d)
 		if why == "" && m.destroy(Removing, d, "the grace of a removed tenant is over") {
 			continue
 		}
 		if text == "" {
-			text = d.ID + " cannot be destroyed: " + cmp.Or(why, m.rec.Stuck[d.ID].Problem.Text)
+			text = d.ID + " stays: " + cmp.Or(why, m.rec.Stuck[d.ID].Problem.Text)
 		}
 	}
 	if len(m.actions) == 0 {

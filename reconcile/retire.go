@@ -198,6 +198,7 @@ func (m *machine) dropData(mark string, wrote bool) bool {
 				m.act(Switch, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 					Why: "writes since the switch are kept aside"})
 				m.discard(d.ID)
+			case m.letGo(Switch, d):
 			case !m.destroy(Switch, d, "made for a version that does not serve"):
 				continue // it cannot go now, and holds nothing up; swept later
 			}

@@ -122,7 +122,9 @@ func (m *machine) due() {
 	if m.rec.Kept != nil {
 		m.retireDue()
 	}
-	m.sweep()
+	if len(m.actions) == 0 && !m.unowned() && m.holdData(Retire) {
+		m.sweep()
+	}
 	if m.rec.Kept != nil && m.rec.KeptUntil.After(m.now) {
 		m.wakeAt(m.rec.KeptUntil)
 	}

@@ -7,9 +7,11 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-// Stuck is a dataset that could not be destroyed. It holds up nothing else: it
-// stays where it is, with its reason, and is tried again with growing pauses.
+// Stuck is a dataset that could not be destroyed, held or released. That holds up
+// nothing else: it stays as it is, with its reason, and is tried again with
+// growing pauses.
 type Stuck struct {
+	Verb    Verb             `json:"verb"` // what could not be done
 	Problem observed.Problem `json:"problem"`
 	Tries   int              `json:"tries"`
 	Since   time.Time        `json:"since"`
@@ -19,24 +21,34 @@ type Stuck struct {
 // destroy orders a dataset away, unless that was refused and its pause is on: it
 // then returns false.
 func (m *machine) destroy(step Phase, d *observed.Dataset, why string) bool {
-	if s, stuck := m.rec.Stuck[d.ID]; stuck && m.now.Before(s.Next) {
-		m.wakeAt(s.Next)
+	if m.stuck(d) {
 		return false
 	}
 	m.act(step, d.ID, Action{Verb: Destroy, Dataset: d.ID, Why: why})
 	return true
 }
 
-// destroyed says of which dataset an action destroyed, by its id.
-func destroyed(id string) (dataset string, ok bool) {
-	_, dataset, ok = strings.Cut(id, "/"+string(Destroy)+"/")
-	return dataset, ok
+// stuck says that what was refused for a dataset is not to be tried again yet.
+func (m *machine) stuck(d *observed.Dataset) bool {
+	s, stuck := m.rec.Stuck[d.ID]
+	if !stuck || !m.now.Before(s.Next) {
+		return false
+	}
+	m.wakeAt(s.Next)
+	return true
 }
 
-// heedDestroy takes in what became of a destroy: a problem is noted with the
-// dataset and never as the tenant's, whose care must go on.
-func (m *machine) heedDestroy(r Result) {
-	id, ok := destroyed(r.ID)
+// Text says what could not be done to a dataset, and why.
+func (s Stuck) Text() string {
+	return stuckText[s.Verb] + ": " + s.Problem.Text
+}
+
+var stuckText = map[Verb]string{Destroy: "cannot be destroyed", Retain: "cannot be held", Release: "cannot be released"}
+
+// heedData takes in what became of a destroy or a hold: a problem is noted with
+// the dataset and never as the tenant's, whose care must go on.
+func (m *machine) heedData(r Result) {
+	_, id, ok := strings.Cut(r.ID, "/"+string(r.Verb)+"/")
 	if !ok {
 		return
 	}
@@ -47,9 +59,9 @@ func (m *machine) heedDestroy(r Result) {
 	s, known := m.rec.Stuck[id]
 	if !known {
 		s.Since = m.now
-		m.event(TenantStuck, id+" of "+m.in.Name+" cannot be destroyed: "+r.Problem.Text, "dataset", id, "hint", r.Problem.Hint)
+		m.event(TenantStuck, id+" of "+m.in.Name+" "+Stuck{Verb: r.Verb, Problem: *r.Problem}.Text(), "dataset", id, "hint", r.Problem.Hint)
 	}
-	s.Problem = *cloneProblem(r.Problem)
+	s.Verb, s.Problem = r.Verb, *cloneProblem(r.Problem)
 	s.Tries++
 	s.Next = m.now.Add(max(pause(r.Problem.Class, s.Tries), time.Second))
 	if m.rec.Stuck == nil {

@@ -54,8 +54,8 @@ func (m *machine) heed() {
 	prefix := m.prefix()
 	for _, r := range m.in.Results {
 		switch r.Verb {
-		case Destroy:
-			m.heedDestroy(r)
+		case Destroy, Retain, Release:
+			m.heedData(r)
 			continue
 		case Measure:
 			m.heedMeasure(r)

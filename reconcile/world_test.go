@@ -298,6 +298,10 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	case reconcile.Clone:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
 		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Origin: a.Dataset})
+	case reconcile.Retain:
+		f.Datasets[at(a.Dataset)].Holds = []string{a.Tag}
+	case reconcile.Release:
+		f.Datasets[at(a.Dataset)].Holds = nil
 	case reconcile.Measure:
 		res.Bytes, res.Since = w.written[a.Dataset], a.Datasets[0]
 	case reconcile.Promote:
@@ -306,6 +310,9 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 		f.Datasets[at(a.Dataset)].Role, f.Datasets[at(a.Dataset)].Slot = a.Role, a.Slot
 	case reconcile.Destroy:
 		for _, d := range f.Datasets {
+			if d.ID == a.Dataset && len(d.Holds) > 0 {
+				return &observed.Problem{Op: "destroy", Ref: a.Dataset, Class: observed.Refused, Text: "it is held"}
+			}
 			if d.Origin == a.Dataset {
 				return &observed.Problem{Op: "destroy", Ref: a.Dataset, Class: observed.Refused, Text: "it is the origin of " + d.ID}
 			}

@@ -118,7 +118,7 @@ func nodeText(n reconcile.DataNode) []string {
 		text = append(text, "held by "+strings.Join(n.Holds, ", "))
 	}
 	if n.Stuck != nil {
-		text = append(text, fmt.Sprintf("cannot be destroyed: %s, tried again %s", n.Stuck.Problem.Text, n.Stuck.Next.Local().Format("15:04")))
+		text = append(text, fmt.Sprintf("%s, tried again %s", n.Stuck.Text(), n.Stuck.Next.Local().Format("15:04")))
 	}
 	return text
 }

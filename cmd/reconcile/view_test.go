@@ -71,7 +71,7 @@ func TestScreens(t *testing.T) {
 					Left: -1, Restorable: true, Until: noon.Add(24 * time.Hour), Children: []reconcile.DataNode{
 						{Dataset: observed.Dataset{ID: "tank/acme/a3", Role: observed.Live, Ready: true, Bytes: 812 << 20}, Use: "serves (g1:1dc0f700 in green)", Left: 800 << 20},
 						{Dataset: observed.Dataset{ID: "tank/acme/a3r", Role: observed.Rehearsal}, Use: "used by nothing", Left: -1,
-							Stuck: &reconcile.Stuck{Problem: observed.Problem{Text: "dataset is busy"}, Next: noon.Add(time.Minute)}}}},
+							Stuck: &reconcile.Stuck{Verb: reconcile.Destroy, Problem: observed.Problem{Text: "dataset is busy"}, Next: noon.Add(time.Minute)}}}},
 				{Dataset: observed.Dataset{ID: "tank/acme/a2@a4", Role: observed.Origin, Ready: true, Bytes: 1 << 10, Created: noon, Holds: []string{"backup"}}, Use: "snapshot, taken before a change", Left: -1}}},
 		{Dataset: observed.Dataset{ID: "acme.logs", Volume: "logs", Driver: "dir", Role: observed.Live, Ready: true, Bytes: 17}, Use: "serves (g1:1dc0f700 in green)", Left: -1},
 	}}

@@ -77,7 +77,8 @@ func (x *executor) call(ctx context.Context, a reconcile.Action, out *outcome) e
 		return rt.Pull(ctx, a.Image, x.moved(a))
 	case reconcile.Start, reconcile.Stop, reconcile.Remove, reconcile.SetRouted:
 		return x.instance(ctx, a)
-	case reconcile.Create, reconcile.Snapshot, reconcile.Clone, reconcile.Promote, reconcile.SetRole, reconcile.Destroy:
+	case reconcile.Create, reconcile.Snapshot, reconcile.Clone, reconcile.Promote, reconcile.SetRole, reconcile.Destroy,
+		reconcile.Retain, reconcile.Release:
 		return x.volume(ctx, a)
 	case reconcile.Measure:
 		return x.measure(ctx, a, out)
@@ -150,6 +151,10 @@ func (x *executor) volume(ctx context.Context, a reconcile.Action) error {
 		err = st.Promote(ctx, a.ID, a.Dataset)
 	case reconcile.SetRole:
 		err = st.SetRole(ctx, a.ID, a.Dataset, a.Role, a.Slot)
+	case reconcile.Retain:
+		err = st.Hold(ctx, a.ID, a.Dataset, a.Tag)
+	case reconcile.Release:
+		err = st.Release(ctx, a.ID, a.Dataset, a.Tag)
 	case reconcile.Destroy:
 		err = st.Destroy(ctx, a.ID, a.Dataset)
 	}

@@ -102,6 +102,10 @@ func (w *world) call(a reconcile.Action, res *reconcile.Result) (err error) {
 		err = w.storage.Promote(ctx, a.ID, a.Dataset)
 	case reconcile.SetRole:
 		err = w.storage.SetRole(ctx, a.ID, a.Dataset, a.Role, a.Slot)
+	case reconcile.Retain:
+		err = w.storage.Hold(ctx, a.ID, a.Dataset, a.Tag)
+	case reconcile.Release:
+		err = w.storage.Release(ctx, a.ID, a.Dataset, a.Tag)
 	case reconcile.Measure:
 		res.Since = a.Datasets[0]
 		res.Bytes, err = w.storage.Written(ctx, a.Dataset, res.Since)

@@ -1,0 +1,59 @@
+package reconcile
+
+import (
+	"slices"
+
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// WayBackHold is the tag of our holds on snapshots a way back needs. Its prefix
+// is that of all holds of ours.
+const WayBackHold = "reconcile:way-back"
+
+// holdData proves that exactly the snapshots a way back needs are held: by
+// nobody's hand can they go meanwhile. It is called where no request waits.
+func (m *machine) holdData(step Phase) bool {
+	ordered := len(m.actions)
+	for i := range m.seen.Datasets {
+		d := &m.seen.Datasets[i]
+		if d.Role != observed.Origin {
+			continue
+		}
+		switch held := slices.Contains(d.Holds, WayBackHold); {
+		case m.holdsBack(d) == held, m.stuck(d):
+		case held && m.rec.Attempt == nil:
+			m.letGo(step, d)
+		case !held && d.Ready:
+			m.act(step, d.ID, Action{Verb: Retain, Dataset: d.ID, Tag: WayBackHold, Why: "the way back needs the snapshot"})
+		}
+	}
+	return len(m.actions) == ordered
+}
+
+// holdsBack says that a way back needs the snapshot: that of the version that is
+// kept, of the attempt under way, or that a person said to go back to.
+func (m *machine) holdsBack(d *observed.Dataset) bool {
+	if m.rec.Kept != nil && m.rec.Current != nil && d.Attempt == m.rec.Current.Attempt {
+		return true
+	}
+	a := m.rec.Attempt
+	if a == nil {
+		return false
+	}
+	for _, id := range plans.Sorted(a.Restore) {
+		if id == d.ID {
+			return true
+		}
+	}
+	return d.Attempt == a.ID
+}
+
+// letGo ends our hold on a snapshot; it returns false where there is none.
+func (m *machine) letGo(step Phase, d *observed.Dataset) bool {
+	if !slices.Contains(d.Holds, WayBackHold) || m.stuck(d) {
+		return false
+	}
+	m.act(step, d.ID, Action{Verb: Release, Dataset: d.ID, Tag: WayBackHold, Why: "no way back needs the snapshot any more"})
+	return true
+}
