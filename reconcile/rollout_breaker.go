@@ -94,7 +94,7 @@ func (d *decision) tripped() bool {
 		d.waitsForMotion("a person is asked when nothing is in motion any more")
 		return d.judgeUnwell()
 	}
-	if a.Rules.OnTrip == plans.Rollback {
+	if a.Rules.OnTrip == plans.Rollback && !(a.Trip.Floor && a.Summary.Upgraded == 0) {
 		d.decided(RollbackMoved, "the policy says onTrip: rollback")
 		return true
 	}
@@ -150,17 +150,17 @@ func (d *decision) question() *Question {
 	if len(failed) == 0 && !a.Trip.Floor {
 		said = append(said, "those that failed are well again by themselves")
 	}
-	text, goOn := "rollout "+a.ID+" of "+d.subject()+" is stopped: "+a.Trip.Why, ""
+	text, goOn, again := "rollout "+a.ID+" of "+d.subject()+" is stopped: "+a.Trip.Why, "", "go on"
 	if a.Trip.Floor {
 		said = append(said, d.ailingText())
-		goOn = ", one at a time while so few are healthy"
+		goOn, again = ", one at a time while so few are healthy", "go on if enough are healthy by now"
 	}
 	return &Question{ID: id, Since: d.now, Text: text + ": " + strings.Join(said, "; "),
 		Answers: map[string]string{
 			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and move the remaining %d%s", len(failed), rest, goOn),
 			RollbackMoved:  fmt.Sprintf("take the %d that were moved back to what they came from, and withhold the target from the remaining %d", moved, rest),
 			AbortRollout:   fmt.Sprintf("leave the %d that were moved, and withhold the target from the remaining %d", moved, rest),
-			RetryFailed:    fmt.Sprintf("try the %d failed again, then go on", len(failed)),
+			RetryFailed:    fmt.Sprintf("try the %d failed again, then %s", len(failed), again),
 		}}
 }
 
@@ -168,7 +168,7 @@ func (d *decision) question() *Question {
 func (d *decision) goesOn(answer, by string) {
 	a := d.run
 	d.event(RolloutDecision, "", a.ID+": "+answer+", "+by, "answer", answer, "trip", itoa(a.Trips))
-	if a.Trip != nil && a.Trip.Floor {
+	if a.Trip != nil && a.Trip.Floor && answer == ContinueAnyway {
 		a.Accepted = max(1, d.healthy())
 	}
 	a.Trip, a.Ask, a.Phase, a.Why, a.Since, a.dirty = nil, nil, RolloutRunning, "", d.now, true

@@ -65,6 +65,9 @@ func (s statusResult) exit() error {
 			return status(exitBlocked)
 		}
 	}
+	if ask(s.Rollouts) {
+		return status(exitBlocked)
+	}
 	return nil
 }
 

@@ -195,6 +195,32 @@ func TestLocalRollback(t *testing.T) {
 	})
 }
 
+// TestLocalRetry: a person on the host says that a target may be tried again.
+func TestLocalRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, fleet("c1", 1, "app1"))
+		w.pass()
+		w.host.SetImage(image("app2"), mem.Image{Sick: true})
+		w.agent.SetPlan(fleet("c2", 1, "app2"))
+		w.pass()
+		w.want(reconcile.HeldBack)
+		w.host.SetImage(image("app2"), mem.Image{})
+		c := w.daemon(t)
+		if err := c.Retry(t.Context(), "t00"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Pass(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if s := w.agent.Status().Tenants[0]; s.State != reconcile.Converged || s.ActiveSlot != plans.Green {
+			t.Errorf("after the retry: %s", w.text())
+		}
+		if told := w.told(DecisionLocal); len(told) != 1 || told[0]["answer"] != "retry" {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 func TestLostJournalAsksBeforeItStartsAnything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, fleet("c1", 2, "app1"))

@@ -172,6 +172,14 @@ func TestStaleAnswersMoveNothing(t *testing.T) {
 			t.Errorf("it moved: %+v", now)
 		}
 		w.applied()
+		// The dry-run says what each answer would do.
+		p, err := w.agent.DryRun(t.Context(), nil)
+		if err != nil || len(p.Rollouts) != 1 || !p.Rollouts[0].Goes || p.Rollouts[0].Ends != reconcile.RolloutWaiting || p.Rollouts[0].Question == nil {
+			t.Fatalf("dry-run %+v, %v", p.Rollouts, err)
+		}
+		if a := p.Rollouts[0].Question.Answers; len(a) != 4 || a[reconcile.AbortRollout] != "leave the 0 that were moved, and withhold the target from the remaining 8" {
+			t.Errorf("answers %v", a)
+		}
 	})
 }
 
