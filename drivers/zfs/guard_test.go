@@ -19,7 +19,7 @@ func openScripted(t *testing.T, limit time.Duration) *Driver {
 // A command that is killed at its deadline makes the pool unknown, and nothing else.
 func TestDeadline(t *testing.T) {
 	s := scripted(t, answer{Hangs: true})
-	d := openScripted(t, 100*time.Millisecond)
+	d := openScripted(t, 2*time.Second)
 	_, err := d.Observe(t.Context())
 	class(t, err, observed.Environment, "zpool status tank")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -36,7 +36,7 @@ func TestDeadline(t *testing.T) {
 // left behind, and until it ends nobody else waits for that pool.
 func TestStuck(t *testing.T) {
 	s := scripted(t, answer{Begins: "create", Hangs: true}, answer{})
-	d := openScripted(t, 50*time.Millisecond)
+	d := openScripted(t, 2*time.Second)
 	want := (&bench{root: "tank/fleet"}).order("blue", "a1", volume("tank/fleet"))
 	_, err := d.Create(t.Context(), "1", want)
 	class(t, err, observed.Environment, "zpool status tank")
