@@ -99,9 +99,13 @@ func (p *program) answerInGit(ctx context.Context, set settings, a answering) er
 	if f.branch == "" {
 		f.branch = "decision/" + res.Question
 	}
-	base, _, err := c.Base(f.branch)
+	base, exists, err := c.Base(f.branch)
 	if err != nil {
 		return err
+	}
+	where := followed(c)
+	if exists {
+		where = f.branch
 	}
 	feed := cloneFeed(set, c)
 	was, err := feed.at(base)
@@ -110,7 +114,7 @@ func (p *program) answerInGit(ctx context.Context, set settings, a answering) er
 	}
 	for _, d := range was.Plan.Decisions {
 		if d.Question == res.Question {
-			return observed.Wrap("answer", res.Question, observed.Refused, fmt.Errorf("decision %s in %s answers it already, with %s", d.Name, followed(c), d.Answer),
+			return observed.Wrap("answer", res.Question, observed.Refused, fmt.Errorf("decision %s in %s answers it already, with %s", d.Name, where, d.Answer),
 				"change that file to answer otherwise; if it is merged and nothing happens, `reconcile status` says why")
 		}
 	}

@@ -57,9 +57,7 @@ func writeExplanation(w io.Writer, e agent.Explanation) {
 		fmt.Fprintf(w, "Doing now: %s %s, because %s.\n", a.Verb, shortDigests(agent.Target(a)), a.Why)
 	}
 	if q := e.Report.Question; q != nil {
-		fmt.Fprintf(w, "Answer it in git, with a document in the plan repository:\n\n"+
-			"  apiVersion: reconcile/v1\n  kind: Decision\n  metadata: {name: %s}\n  spec: {question: %s, answer: %s}\n\n",
-			e.Report.Tenant+"-answer", q.ID, strings.Join(sortedNames(q.Answers), " | "))
+		fmt.Fprintf(w, "Answer it with: %s\n", howToAnswer(q.ID))
 	}
 	if len(e.Facts.Instances) > 0 {
 		fmt.Fprintln(w, "\nInstances:")

@@ -28,6 +28,9 @@ func writeOutcome(w io.Writer, o agent.Outcome) {
 			fmt.Fprintf(w, "         → %s\n", r.Next)
 		}
 		writeQuestion(w, r.Question)
+		if r.Question != nil {
+			fmt.Fprintf(w, "         → %s\n", howToAnswer(r.Question.ID))
+		}
 		fmt.Fprintf(w, "         → reconcile explain %s\n", r.Tenant)
 	}
 	for _, r := range o.Waiting {
