@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -18,6 +20,7 @@ import (
 
 type copyOptions struct {
 	reflink  bool
+	parallel int // files at a time; 0 is 1
 	progress func(drivers.Progress)
 	what     string
 }
@@ -44,7 +47,10 @@ func copyTree(ctx context.Context, from, to string, o copyOptions) error {
 		return err
 	}
 	defer dst.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	c := &copier{copyOptions: o, ctx: ctx, src: src, dst: dst, links: map[inode]string{}}
+	c.files.SetLimit(max(1, o.parallel))
 	top, err := src.Lstat(".")
 	if err != nil {
 		return err
@@ -53,10 +59,25 @@ func copyTree(ctx context.Context, from, to string, o copyOptions) error {
 	if o.progress != nil {
 		c.measure(".")
 	}
-	if err := c.dir(".", top); err != nil {
+	err = c.dir(".", top)
+	if err != nil {
+		cancel(err) // what other files are at ends soon
+	}
+	if ferr := c.files.Wait(); err == nil {
+		err = ferr
+	}
+	if err != nil {
 		return err
 	}
+	// Times of folders last: every file put into one changes them.
+	for _, finish := range c.folders {
+		if err := finish(); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
 	c.total = c.done
+	c.mu.Unlock()
 	c.progressed(0)
 	return nil
 }
@@ -69,6 +90,9 @@ type copier struct {
 	src, dst    *os.Root
 	dev         uint64
 	links       map[inode]string
+	files       errgroup.Group // copies of files under way
+	folders     []func() error // what is left to do for each, children first
+	mu          sync.Mutex     // guards done and total, and progress calls
 	done, total int64
 }
 
@@ -121,8 +145,8 @@ func (c *copier) dir(name string, info fs.FileInfo) error {
 	if err := copyXattrs(f, out); err != nil {
 		return fmt.Errorf("attributes of %s: %w", name, err)
 	}
-	// Times last: writing into a directory changes them.
-	return c.finish(name, info)
+	c.folders = append(c.folders, func() error { return c.finish(name, info) })
+	return nil
 }
 
 func (c *copier) entry(name string, info fs.FileInfo) error {
@@ -144,8 +168,17 @@ func (c *copier) entry(name string, info fs.FileInfo) error {
 			return err
 		}
 		return c.dir(name, info)
+	case mode.IsRegular() && st.Nlink > 1:
+		return c.file(name) // its other names are made from it
 	case mode.IsRegular():
-		return c.file(name, info)
+		c.files.Go(func() error {
+			err := c.file(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // removed by a running writer after we listed it
+			}
+			return err
+		})
+		return nil
 	case mode&fs.ModeSymlink != 0:
 		target, err := c.src.Readlink(name)
 		if err != nil {
@@ -191,7 +224,7 @@ func (c *copier) node(name string, info fs.FileInfo) error {
 	return c.finish(name, info)
 }
 
-func (c *copier) file(name string, info fs.FileInfo) error {
+func (c *copier) file(name string) error {
 	// NONBLOCK: a file swapped for a FIFO meanwhile must not hang the copy.
 	in, err := c.src.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -289,6 +322,8 @@ func (c *copier) progressed(n int64) {
 	if c.progress == nil {
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.done += n
 	c.progress(drivers.Progress{What: "copy " + c.what, Done: c.done, Total: max(c.total, c.done)})
 }

@@ -109,9 +109,12 @@ func (d *Driver) Create(_ context.Context, _ string, want drivers.VolumeOrder) (
 	}
 	for _, m := range marks {
 		same := m.Tenant == want.Tenant && m.Volume == want.Name && m.Slot == want.Slot && m.Role == want.Role && !m.Doomed
-		if same && m.Ready && (want.Volume.OnUpgrade != plans.Fresh || m.Attempt == want.Attempt) {
+		if same && m.there() && (want.Volume.OnUpgrade != plans.Fresh || m.Attempt == want.Attempt) {
 			return m.observed(), nil
 		}
+	}
+	if m, gone := washedAway(marks, want); gone {
+		return d.refill(m, want)
 	}
 	m, err := d.mark(want, "")
 	if err != nil {
@@ -123,10 +126,15 @@ func (d *Driver) Create(_ context.Context, _ string, want drivers.VolumeOrder) (
 	if err := d.begin(m); err != nil {
 		return observed.Dataset{}, err
 	}
+	return d.empty(m, want.Volume)
+}
+
+// empty makes the folder of the data, with nothing in it.
+func (d *Driver) empty(m mark, v plans.Volume) (observed.Dataset, error) {
 	if err := os.MkdirAll(m.Path, 0o755); err != nil {
 		return observed.Dataset{}, d.problem("create", m.ID, err)
 	}
-	if err := own(m.Path, want.Volume); err != nil {
+	if err := own(m.Path, v); err != nil {
 		return observed.Dataset{}, d.problem("create", m.ID, err)
 	}
 	return d.finish(m)
@@ -154,7 +162,7 @@ func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, dataset
 			return nil, err
 		}
 		want := drivers.VolumeOrder{Tenant: live.Tenant, Name: live.Volume, Slot: live.Slot, Attempt: attempt, Generation: live.Generation, Role: observed.Origin,
-			Volume: plans.Volume{Source: live.Source}}
+			Volume: plans.Volume{Source: live.Source, Copy: plans.Copy{Parallel: live.Parallel}}}
 		snap, err := d.copyOf(ctx, live, want, nil)
 		if err != nil {
 			return nil, err
@@ -197,7 +205,7 @@ func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder
 		return observed.Dataset{}, err
 	}
 	temp := m.Path + ".new"
-	if err := copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink(), progress: progress, what: m.Tenant + "/" + m.Volume}); err != nil {
+	if err := copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink(), parallel: m.Parallel, progress: progress, what: m.Tenant + "/" + m.Volume}); err != nil {
 		return observed.Dataset{}, d.problem("copy", m.ID, err)
 	}
 	if err := syncfs(temp); err != nil {

@@ -36,8 +36,9 @@ type mark struct {
 	Generation string        `json:"generation,omitempty"`
 	Origin     string        `json:"origin,omitempty"`
 	Promoted   bool          `json:"promoted,omitempty"`
-	Dir        string        `json:"dir,omitempty"` // made by us for it alone; "" for an imported one
-	Path       string        `json:"path"`          // of the data
+	Parallel   int           `json:"parallel,omitempty"` // files copied at a time
+	Dir        string        `json:"dir,omitempty"`      // made by us for it alone; "" for an imported one
+	Path       string        `json:"path"`               // of the data
 	Ready      bool          `json:"ready"`
 	Doomed     bool          `json:"doomed,omitempty"` // being destroyed
 	Created    time.Time     `json:"created,omitzero"`
@@ -53,6 +54,15 @@ func (m mark) observed() observed.Dataset {
 		o.Origin = m.Origin
 	}
 	return o
+}
+
+// there says that the data are whole and in their place.
+func (m mark) there() bool {
+	if !m.Ready {
+		return false
+	}
+	_, err := os.Lstat(m.Path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // mark derives identity and place of a dataset from the order, so that the same
@@ -78,7 +88,7 @@ func (d *Driver) mark(want drivers.VolumeOrder, origin string) (mark, error) {
 	return mark{
 		Format: 1, ID: id, Fleet: d.cfg.Owner.Fleet, Node: d.cfg.Owner.Node, Tenant: want.Tenant, Volume: want.Name, Source: want.Volume.Source,
 		Slot: want.Slot, Role: want.Role, Attempt: want.Attempt, Generation: want.Generation, Origin: origin,
-		Dir: dir, Path: filepath.Join(dir, "data"),
+		Parallel: want.Volume.Copy.Parallel, Dir: dir, Path: filepath.Join(dir, "data"),
 	}, nil
 }
 

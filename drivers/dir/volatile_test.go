@@ -1,0 +1,130 @@
+package dir_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
+
+// seen is the dataset as a new process sees it, or nil.
+func seen(t *testing.T, root, id string) *observed.Dataset {
+	t.Helper()
+	all, err := driver(t, root).Observe(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		if all[i].ID == id {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// TestVolatileBeginsEmptyInItsPlace: data that a reboot took away are made again
+// where they were; without the word volatile they are missing, and stay so.
+func TestVolatileBeginsEmptyInItsPlace(t *testing.T) {
+	root := t.TempDir()
+	d := driver(t, root)
+	o := order(plans.Blue, "a1", observed.Live)
+	o.Volume.Volatile, o.Volume.Mode = true, "0750"
+	first := create(t, d, o)
+	if err := os.WriteFile(filepath.Join(first.Path, "accounts"), []byte("in memory"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again := create(t, d, o); again.ID != first.ID || len(list(t, first.Path)) != 1 {
+		t.Fatalf("data that are there were made anew: %+v", again)
+	}
+	// The ramdisk below the source is mounted anew.
+	if err := os.RemoveAll(filepath.Join(root, o.Volume.Source)); err != nil {
+		t.Fatal(err)
+	}
+	if s := seen(t, root, first.ID); s != nil {
+		t.Fatalf("data that are gone are seen as %+v", s)
+	}
+	later := o
+	later.Attempt = "a7" // the attempt that serves by now
+	again := create(t, driver(t, root), later)
+	if again.ID != first.ID || again.Path != first.Path || len(list(t, again.Path)) != 0 {
+		t.Errorf("made %+v, want %s empty at %s", again, first.ID, first.Path)
+	}
+	if st, err := os.Stat(again.Path); err != nil || st.Mode().Perm() != 0o750 {
+		t.Errorf("its root is %v, %v", st, err)
+	}
+	if s := seen(t, root, first.ID); s == nil || !s.Ready {
+		t.Errorf("seen as %+v", s)
+	}
+}
+
+// TestMissingDataAreNotMadeAgain: the dataset that lost its data is never shown as
+// made; a person's word makes another one.
+func TestMissingDataAreNotMadeAgain(t *testing.T) {
+	root := t.TempDir()
+	d := driver(t, root)
+	o := order(plans.Blue, "a1", observed.Live)
+	first := create(t, d, o)
+	if err := os.RemoveAll(filepath.Join(root, o.Volume.Source)); err != nil {
+		t.Fatal(err)
+	}
+	o.Attempt = "a1-empty"
+	other := create(t, driver(t, root), o)
+	if other.ID == first.ID || !other.Ready || len(list(t, other.Path)) != 0 {
+		t.Errorf("made %+v in place of %s", other, first.ID)
+	}
+}
+
+func list(t *testing.T, path string) []os.DirEntry {
+	t.Helper()
+	all, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestParallelCopyIsFaithful: several files at a time give the same tree, with
+// the times of folders that many files were put into at once.
+func TestParallelCopyIsFaithful(t *testing.T) {
+	d := driver(t, t.TempDir())
+	set := lives(t, d)
+	for i := range 300 {
+		dir := filepath.Join(set.Path, "many", fmt.Sprint(i%7))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), make([]byte, i*100), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := listing(t, set.Path)
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := order(plans.Green, "a2", observed.Live)
+	want.Volume.Copy.Parallel = 8
+	var last drivers.Progress
+	clone, err := d.Clone(t.Context(), "id", snaps[0].ID, want, func(p drivers.Progress) {
+		if p.Done < last.Done {
+			t.Errorf("progress went from %d to %d", last.Done, p.Done)
+		}
+		last = p
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := listing(t, clone.Path); after != before {
+		t.Errorf("the copy differs:\n%s\nfrom:\n%s", after, before)
+	}
+	if last.Done == 0 || last.Done != last.Total {
+		t.Errorf("progress ended at %+v", last)
+	}
+	if n, err := d.Written(t.Context(), clone.ID, snaps[0].ID); err != nil || n != 0 {
+		t.Errorf("%d bytes were written to a copy nobody wrote to, %v", n, err)
+	}
+}
