@@ -63,7 +63,7 @@ type Record struct {
 	Unknown time.Time `json:"unknown,omitzero"`
 	// Holding is since when a person's hold is in force.
 	Holding time.Time `json:"holding,omitzero"`
-	// UnwellSince is since when the target, once reached, is not well.
+	// UnwellSince is since when what serves is not well.
 	UnwellSince time.Time `json:"unwellSince,omitzero"`
 	// Flapping is since when repair was given up.
 	Flapping time.Time `json:"flapping,omitzero"`
@@ -128,6 +128,10 @@ type Data struct {
 	Driver  string `json:"driver,omitempty"`
 	Source  string `json:"source,omitempty"`
 	Dataset string `json:"dataset"` // that the current version uses
+	// Volatile says that the plan lets it be gone after a reboot; Emptied is since
+	// when it began empty again and the application has not proved itself on it.
+	Volatile bool      `json:"volatile,omitempty"`
+	Emptied  time.Time `json:"emptied,omitzero"`
 }
 
 // Withheld is a target not started again until it changes or a person says so.

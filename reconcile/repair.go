@@ -27,6 +27,7 @@ func (m *machine) repair() bool {
 	if m.dataGone(cur) {
 		return false
 	}
+	m.refilling(cur, parts)
 	if !m.reroutes() {
 		return false
 	}
@@ -216,6 +217,12 @@ func (m *machine) dataGone(cur *Version) bool {
 			if d.Role == observed.Discarded {
 				m.act(Prepare, id, Action{Verb: SetRole, Dataset: id, Role: observed.Live, Slot: d.Slot,
 					Why: "the tenant is back within the grace of its data"})
+				return true
+			}
+			continue
+		}
+		if m.volatile(name) {
+			if !m.refill(cur, name) {
 				return true
 			}
 			continue

@@ -134,7 +134,7 @@ func (m *machine) keepDataOf(v *Version) {
 		d.Dataset = id
 		if m.want != nil {
 			if v, ok := m.want.Volumes[name]; ok {
-				d.Driver, d.Source = v.Driver, v.Source
+				d.Driver, d.Source, d.Volatile = v.Driver, v.Source, v.Volatile
 			}
 		}
 		if m.rec.Data == nil {
