@@ -116,8 +116,9 @@ func suite(t *testing.T, make func(*testing.T) func() Store) {
 		const total = 300 // more than an outbox holds
 		for i := range total / 3 {
 			at := t0.Add(time.Duration(i) * time.Minute)
-			must(t, s.Commit(Tx{Events: []reconcile.Event{
-				event(at, "a", fmt.Sprint(3*i)), event(at, "b", fmt.Sprint(3*i+1)), event(at, "a", fmt.Sprint(3*i+2))}}))
+			of := event(at, "a", fmt.Sprint(3*i+2))
+			of.Fields = map[string]string{"rollout": fmt.Sprint("ro-", i%10)}
+			must(t, s.Commit(Tx{Events: []reconcile.Event{event(at, "a", fmt.Sprint(3*i)), event(at, "b", fmt.Sprint(3*i+1)), of}}))
 			if i == 40 {
 				s = open()
 			}
@@ -142,6 +143,9 @@ func suite(t *testing.T, make func(*testing.T) func() Store) {
 			"last":            {Query{Last: 5}, "295", 5},
 			"tenant":          {Query{Tenant: "b"}, "1", 100},
 			"last of tenant":  {Query{Tenant: "b", Last: 2}, "295", 2},
+			"rollout":         {Query{Rollout: "ro-4"}, "14", 10},
+			"last of rollout": {Query{Rollout: "ro-4", Last: 3}, "224", 3},
+			"no such rollout": {Query{Rollout: "ro-"}, "", 0},
 			"since":           {Query{Since: t0.Add(99 * time.Minute)}, "297", 3},
 			"after the last":  {Query{After: total}, "", 0},
 			"since yesterday": {Query{Since: t0.Add(-24 * time.Hour)}, "0", total},
