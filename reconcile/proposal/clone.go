@@ -133,7 +133,7 @@ func (c *Clone) Fetch(ctx context.Context) error {
 	if c.remote == "" {
 		return nil
 	}
-	if _, err := c.git(ctx, "fetch", "--quiet", c.remote, "refs/heads/"+c.cfg.Branch+":"+plumbing.NewRemoteReferenceName(c.remote, c.cfg.Branch).String()); err != nil {
+	if _, err := c.git(ctx, "fetch", "--quiet", c.remote, "+refs/heads/"+c.cfg.Branch+":"+plumbing.NewRemoteReferenceName(c.remote, c.cfg.Branch).String()); err != nil {
 		return err
 	}
 	return c.reopen()
