@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
@@ -48,8 +47,7 @@ func goBack(t *testing.T, soak string) {
 		t.Errorf("going back is said to leave %d bytes behind, and %d were written", cost.Bytes, filling)
 	}
 	if w.pool != "" {
-		_, name, _ := strings.Cut(snapshot, "@")
-		if got := w.zfs("get", "-H", "-p", "-o", "value", "written@"+name, cost.Dataset); got != fmt.Sprint(cost.Bytes) {
+		if got := w.zfs("get", "-H", "-p", "-o", "value", "written@"+snapshot, cost.Dataset); got != fmt.Sprint(cost.Bytes) {
 			t.Errorf("zfs says %s bytes were written, reconcile %d", got, cost.Bytes)
 		}
 	}
@@ -110,37 +108,4 @@ func (w *world) cost(snapshot string) agent.Cost {
 		w.t.Fatalf("rollback --dry-run: %v\n%s%s", err, r.Stdout, r.Stderr)
 	}
 	return result.Leaves[0]
-}
-
-// A clone that somebody promoted, a snapshot that somebody holds and a mount that
-// somebody uses stand in the way of cleaning up only.
-func TestHandsOfOthers(t *testing.T) {
-	vm.Only(t)
-	w := newWorld(t, plan{mode: "quiesce", soak: "1h, keep: stopped", more: "  retention: {preUpgrade: {for: 1s}, discarded: {for: 1s}}\n"})
-	w.release("1.0", nil)
-	w.pass(0)
-	w.post("/count?id=1", "1")
-	w.release("1.1", nil)
-	w.pass(0)
-	w.post("/count?id=2", "2")
-
-	current := w.explain().Record.Data["ledger"].Dataset
-	snapshot := w.zfs("get", "-H", "-o", "value", "origin", current)
-	w.zfs("promote", current)
-	name := snapshot[strings.Index(snapshot, "@"):]
-	w.zfs("hold", "somebody", current+name)
-	w.release("1.2", nil)
-	w.pass(0)
-	w.answers("1.2")
-	w.post("/count?id=3", "3")
-	w.release("1.3", nil)
-	w.pass(0)
-	w.answers("1.3")
-	if got := w.told(); !slices.Equal(got, []string{"1", "2", "3"}) {
-		t.Errorf("the ledger is %q", got)
-	}
-	if !strings.Contains(w.zfs("list", "-H", "-r", "-t", "snapshot", "-o", "name", w.pool), name) {
-		t.Errorf("the snapshot %s, which somebody holds, is gone", name)
-	}
-	w.said("data", "hold")
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	upgrading    = "upgrading" // until the power is cut
 	ending       = "ending"    // settles, and compares with acknowledgedFile
 
+	serves           = "serves version"
 	lifePort         = 8080
 	acknowledgedFile = "acknowledged"
 )
@@ -35,7 +37,7 @@ func TestLife(t *testing.T) {
 		t.Skip("is started by TestCuts")
 	}
 	w := newLife(t)
-	next := w.resume()
+	last := w.resume()
 	d, err := w.Daemon(w.ctx)
 	w.must(err)
 	defer func() {
@@ -44,41 +46,47 @@ func TestLife(t *testing.T) {
 			t.Logf("the daemon's log ends:\n%s", d.Log())
 		}
 	}()
-	if mode == ending {
-		w.end(next)
-		return
-	}
-	for n := next; ; n++ {
-		w.release(fmt.Sprint(n), nil)
-		w.until("the writer is upgraded", func() bool { return w.version() == fmt.Sprint(n) })
-		fmt.Println("upgraded to", n)
+	for n := last; ; n++ {
+		w.until("the newest version serves", func() bool { return w.version() == fmt.Sprint(n) })
+		if mode == ending {
+			w.end()
+			return
+		}
+		fmt.Println(serves, n)
+		w.release(fmt.Sprint(n+1), nil)
+		syscall.Sync()
 	}
 }
 
 // newLife is the world of a life; what an earlier boot left of it is on the disk
 // and in the pool.
 func newLife(t *testing.T) *world {
-	ctx, cancel := context.WithTimeout(t.Context(), longest)
-	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, pool: "tank/life", volume: "driver: zfs, source: tank/life",
-		plan: plan{fleet: "life", mode: "quiesce", more: oneKept}}
-	if exec.CommandContext(ctx, "zfs", "list", w.pool).Run() != nil {
+	w := bare(t, plan{fleet: "life", mode: "quiesce", more: oneKept})
+	w.onPool("tank/life")
+	if exec.CommandContext(w.ctx, "zfs", "list", w.pool).Run() != nil {
 		w.zfs("create", w.pool)
 	}
-	// git does not wait for the disk by itself, and would lose commits; here they
-	// stand for those of a server elsewhere.
+	// The plans stand for those of a server elsewhere: they outlive the power. Of
+	// itself git does not wait for the disk.
 	for k, v := range map[string]string{"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.fsync", "GIT_CONFIG_VALUE_0": "all"} {
 		t.Setenv(k, v)
 	}
 	dir := "/disk/life"
+	whole := filepath.Join(dir, "whole")
+	if _, err := os.Stat(whole); err != nil {
+		w.must(os.RemoveAll(dir))
+	}
 	w.must(removeLocks(filepath.Join(dir, "plans.git")))
 	registry, err := images.NewRegistry("127.0.0.1:5000")
 	w.must(err)
 	t.Cleanup(func() { registry.Close() })
-	w.Stage, err = stage.New(ctx, stage.Config{Dir: dir, Bin: "/vm/bin", Serve: "/vm/writer", Runtime: workshopRuntime,
-		Listen: fmt.Sprint("0.0.0.0:", lifePort), Ports: "10000-10099", Registry: registry,
-		Drivers: fmt.Sprintf("  zfs:\n    roots: [%s]\n    mounts: %s\n", w.pool, filepath.Join(dir, "mounts"))})
+	c := w.config(dir)
+	c.Listen, c.Ports, c.Registry = fmt.Sprint("0.0.0.0:", lifePort), "10000-10099", registry
+	w.Stage, err = stage.New(w.ctx, c)
 	w.must(err)
+	syscall.Sync()
+	w.must(os.WriteFile(whole, nil, 0o600))
+	syscall.Sync()
 	return w
 }
 
@@ -96,21 +104,24 @@ func removeLocks(dir string) error {
 }
 
 // resume pushes the images the plan may still want, and returns the number of
-// the next version.
+// the newest version; the first it plans itself.
 func (w *world) resume() int {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.ctx, "git", "log", "--format=%s")
 	cmd.Dir = w.Work
 	out, err := cmd.CombinedOutput()
-	if err != nil && !strings.Contains(string(out), "does not have any commits yet") {
-		w.t.Fatalf("git log: %v\n%s", err, out)
+	if strings.Contains(string(out), "does not have any commits yet") {
+		w.release("0", nil)
+		syscall.Sync()
+		return 0
 	}
-	n := strings.Count(string(out), "ant on ")
-	for last := max(n-3, 0); last < n; last++ {
-		_, err := w.Image(w.ctx, "writer", fmt.Sprint(last), nil)
+	w.must(err)
+	last := strings.Count(string(out), "ant on ") - 1
+	for n := max(last-2, 0); n <= last; n++ {
+		_, err := w.Image(w.ctx, "writer", fmt.Sprint(n), nil)
 		w.must(err)
 	}
-	return n
+	return last
 }
 
 // version is what answers now, "" where nothing does.
@@ -124,11 +135,9 @@ func (w *world) version() string {
 	return text
 }
 
-// end waits until the last version serves alone, and looks at what is left.
-func (w *world) end(next int) {
+// end waits until the newest version serves alone, and looks at what is left.
+func (w *world) end() {
 	w.t.Helper()
-	last := fmt.Sprint(next - 1)
-	w.until("the last version serves", func() bool { return w.version() == last })
 	w.until("ant is converged", func() bool {
 		s, err := w.Status(w.ctx)
 		return err == nil && s.Tenant("ant").State == "converged"

@@ -39,23 +39,25 @@ const longest = 30 * time.Minute
 
 func newWorld(t *testing.T, p plan) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), longest)
-	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, plan: p, volume: "driver: dir"}
-	w.plan.fleet = fmt.Sprint("dur", worlds.Add(1))
-	if !vm.Inside() {
-		app, err := writer()
-		w.must(err)
-		w.Stage = shop.Stage(t, workshopRuntime, func(c *stage.Config) { c.Bin, c.Serve = shop.Chaos(t), app })
-		return w
+	if vm.Inside() {
+		return newWorldAt(t, p, fmt.Sprint("tank/w", worlds.Add(1)))
 	}
-	w.pool = "tank/" + w.plan.fleet
-	w.zfs("create", w.pool)
-	w.volume = "driver: zfs, source: " + w.pool
+	w := bare(t, p)
+	app, err := writer()
+	w.must(err)
+	w.Stage = shop.Stage(t, workshopRuntime, func(c *stage.Config) { c.Bin, c.Serve = shop.Chaos(t), app })
+	return w
+}
+
+// newWorldAt makes the dataset that holds the data of a story, in the VM.
+func newWorldAt(t *testing.T, p plan, pool string, options ...string) *world {
+	t.Helper()
+	w := bare(t, p)
+	w.zfs(append(append([]string{"create"}, options...), pool)...)
+	w.onPool(pool)
 	dir := filepath.Join("/disk", w.plan.fleet)
 	var err error
-	w.Stage, err = stage.New(ctx, stage.Config{Dir: dir, Bin: "/vm/bin", Serve: "/vm/writer", Runtime: workshopRuntime,
-		Drivers: fmt.Sprintf("  zfs:\n    roots: [%s]\n    mounts: %s\n", w.pool, filepath.Join(dir, "mounts"))})
+	w.Stage, err = stage.New(w.ctx, w.config(dir))
 	w.must(err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -65,6 +67,25 @@ func newWorld(t *testing.T, p plan) *world {
 		}
 	})
 	return w
+}
+
+func bare(t *testing.T, p plan) *world {
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	t.Cleanup(cancel)
+	w := &world{t: t, ctx: ctx, plan: p, volume: "driver: dir"}
+	if w.plan.fleet == "" {
+		w.plan.fleet = fmt.Sprint("dur", worlds.Add(1))
+	}
+	return w
+}
+
+// onPool has the data on ZFS.
+func (w *world) onPool(pool string) { w.pool, w.volume = pool, "driver: zfs, source: "+pool }
+
+// config is what a stage in the VM is made of.
+func (w *world) config(dir string) stage.Config {
+	return stage.Config{Dir: dir, Bin: "/vm/bin", Serve: "/vm/writer", Runtime: workshopRuntime,
+		Drivers: fmt.Sprintf("  zfs:\n    roots: [%s]\n    mounts: %s\n", w.pool, filepath.Join(dir, "mounts"))}
 }
 
 // workshopRuntime runs the stories: it needs no engine.
@@ -193,7 +214,7 @@ func (w *world) told() []string {
 // until polls a condition up to a deadline.
 func (w *world) until(what string, done func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(w.ctx, longest/3)
 	defer cancel()
 	for !done() {
 		select {

@@ -1,0 +1,145 @@
+package durability
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+)
+
+// What the driver says to each fault is shown by its own tests; here it is what
+// becomes of a tenant that serves.
+
+// A clone that somebody promoted, a snapshot that somebody holds and a mount that
+// somebody uses stand in the way of cleaning up only.
+func TestHandsOfOthers(t *testing.T) {
+	vm.Only(t)
+	w := newWorld(t, plan{mode: "quiesce", soak: "1h, keep: stopped", more: "  retention: {preUpgrade: {for: 1s}, discarded: {for: 1s}}\n"})
+	w.release("1.0", nil)
+	w.pass(0)
+	w.post("/count?id=1", "1")
+	w.release("1.1", nil)
+	w.pass(0)
+	w.post("/count?id=2", "2")
+
+	current := w.explain().Record.Data["ledger"].Dataset
+	snapshot := w.zfs("get", "-H", "-o", "value", "origin", current)
+	w.zfs("promote", current)
+	name := snapshot[strings.Index(snapshot, "@"):]
+	w.zfs("hold", "somebody", current+name)
+	w.release("1.2", nil)
+	w.pass(0)
+	w.answers("1.2")
+	w.post("/count?id=3", "3")
+	w.release("1.3", nil)
+	w.pass(0)
+	w.answers("1.3")
+	if got := w.told(); !slices.Equal(got, []string{"1", "2", "3"}) {
+		t.Errorf("the ledger is %q", got)
+	}
+	if !strings.Contains(w.zfs("list", "-H", "-r", "-t", "snapshot", "-o", "name", w.pool), name) {
+		t.Errorf("the snapshot %s, which somebody holds, is gone", name)
+	}
+	w.said("data", "hold")
+}
+
+// An upgrade on a pool that is nearly full does not begin; the old version serves
+// and keeps what it acknowledged, and with space the upgrade goes on.
+func TestFullPool(t *testing.T) {
+	vm.Only(t)
+	w := newWorldAt(t, plan{mode: "quiesce"}, smallPool(t))
+	w.release("1.0", nil)
+	w.pass(0)
+	w.post("/count?id=1", "1")
+	filler := filepath.Join(w.mountpoint(), "filler")
+	w.fill(filler, 99)
+	w.release("1.1", nil)
+	r, err := w.Run(w.ctx)
+	w.must(err)
+	if r.Exit == 0 || !strings.Contains(r.Stdout, "MiB free for volume ledger") {
+		t.Errorf("reconcile ended with status %d, and does not say what is short:\n%s%s", r.Exit, r.Stdout, r.Stderr)
+	}
+	w.answers("1.0")
+	if got := w.told(); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("the ledger is %q", got)
+	}
+	w.must(os.Remove(filler))
+	w.run("zpool", "sync")
+	w.pass(0)
+	w.answers("1.1")
+	w.holds([]string{"1"})
+}
+
+// After a reboot nobody has loaded the key yet: nothing is started on an empty
+// folder, and with the key everything is there.
+func TestKeyNotLoaded(t *testing.T) {
+	vm.Only(t)
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("a pass phrase"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldAt(t, plan{mode: "quiesce"}, "tank/locked",
+		"-o", "encryption=on", "-o", "keyformat=passphrase", "-o", "keylocation=file://"+key)
+	w.release("1.0", nil)
+	w.pass(0)
+	w.post("/count?id=1", "1")
+	w.release("1.1", nil)
+	w.pass(0) // a clone of encrypted data works as any other
+	w.post("/count?id=2", "2")
+
+	w.must(w.Wreck(w.ctx))
+	for line := range strings.Lines(w.zfs("list", "-H", "-r", "-t", "filesystem", "-o", "name,mounted", w.pool)) {
+		if name, mounted, _ := strings.Cut(strings.TrimSpace(line), "\t"); mounted == "yes" {
+			w.zfs("unmount", name)
+		}
+	}
+	w.zfs("unload-key", "-r", w.pool)
+	r, err := w.Run(w.ctx)
+	w.must(err)
+	if r.Exit == 0 || !strings.Contains(r.Stdout+r.Stderr, "load-key") {
+		t.Errorf("reconcile ended with status %d, and does not say what to do:\n%s%s", r.Exit, r.Stdout, r.Stderr)
+	}
+	w.zfs("load-key", "-r", w.pool)
+	w.pass(0)
+	w.answers("1.1")
+	w.holds([]string{"1", "2"})
+}
+
+// smallPool makes a pool of its own, on a file, that a story may fill.
+func smallPool(t *testing.T) string {
+	t.Helper()
+	file := "/disk/small.img"
+	for _, words := range []string{"truncate -s 320M " + file, "zpool create -f -m /small small " + file} {
+		if out, err := exec.Command("sh", "-c", words).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", words, err, out)
+		}
+	}
+	return "small/data"
+}
+
+func (w *world) mountpoint() string { return w.zfs("get", "-H", "-o", "value", "mountpoint", w.pool) }
+
+// fill takes space until the pool is as full as said, in percent of what can be
+// had.
+func (w *world) fill(file string, percent int) {
+	w.t.Helper()
+	var used, free int64
+	if _, err := fmt.Sscan(w.zfs("get", "-H", "-p", "-o", "value", "used,available", w.pool), &used, &free); err != nil {
+		w.t.Fatal(err)
+	}
+	take := (used+free)*int64(percent)/100 - used
+	w.run("dd", "if=/dev/urandom", "of="+file, "bs=1048576", fmt.Sprint("count=", take>>20))
+	w.run("zpool", "sync")
+}
+
+func (w *world) run(name string, args ...string) {
+	w.t.Helper()
+	if out, err := exec.CommandContext(w.ctx, name, args...).CombinedOutput(); err != nil {
+		w.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
