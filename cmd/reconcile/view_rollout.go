@@ -44,6 +44,13 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 		}
 		t.write(w, columns)
 		writeQuestion(w, r.Question)
+		for _, a := range r.Answers {
+			then := fmt.Sprintf("%s after %s: %s", a.Ends, a.Takes.Round(time.Second), a.Summary)
+			if a.Asks != "" {
+				then += "; then it asks: " + a.Asks
+			}
+			fmt.Fprintf(w, "           played, %s: %s\n", a.Answer, then)
+		}
 	}
 }
 

@@ -153,6 +153,29 @@ func TestDecisionAdopt(t *testing.T) {
 	})
 }
 
+// TestLocalAdopt: the same answer given on the host, and kept over a restart.
+func TestLocalAdopt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, fleet("c1", 2, "app1"))
+		w.pass()
+		w.store = journal.NewMemory()
+		w.plan = fleet("c2", 2, "app2")
+		w.start()
+		w.pass()
+		q := w.asked()
+		if err := w.agent.Answer(LocalDecision{Question: q.ID, Answer: Adopt, By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		w.store = w.store.Reopen()
+		w.start()
+		w.pass()
+		w.want(reconcile.Converged)
+		if s := w.agent.Status(); s.Tenants[0].ActiveSlot != plans.Green || len(s.Local) != 1 || !s.Local[0].Heard || len(s.Local[0].Tenants) != 2 {
+			t.Errorf("%+v\n%s", s.Local, w.text())
+		}
+	})
+}
+
 func TestDecisionPrune(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		removed := func(commit string, n int) *plans.Plan {

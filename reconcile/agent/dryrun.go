@@ -33,7 +33,13 @@ func (a *Agent) DryRun(ctx context.Context, plan *plans.Plan) (Preview, error) {
 	if err := w.run(ctx); err != nil {
 		return Preview{}, fmt.Errorf("dry-run: %w", err)
 	}
-	return w.preview(ctx), nil
+	p := w.preview(ctx)
+	for i := range p.Rollouts {
+		if err := a.playAnswers(ctx, plan, &p.Rollouts[i]); err != nil {
+			return Preview{}, fmt.Errorf("dry-run: %w", err)
+		}
+	}
+	return p, nil
 }
 
 // rehearsal is an engine on a copy of the host.

@@ -136,6 +136,7 @@ func (a *Agent) decide(d LocalDecision) error {
 	e.note(reconcile.Event{Time: d.At, Kind: DecisionLocal, Text: text,
 		Fields: fields("question", d.Question, "answer", d.Answer, "by", d.By, "rollout", d.Rollout)})
 	e.answered()
+	e.adopted(d.At)
 	a.Nudge()
 	return nil
 }

@@ -40,6 +40,19 @@ type PlannedRollout struct {
 	Takes time.Duration `json:"takes"`
 	// Question is what it would wait for, nil if it would come to its end.
 	Question *reconcile.Question `json:"question,omitempty"`
+	// Answers are what would come of each answer to Question, played to the end.
+	Answers []PlayedAnswer `json:"answers,omitempty"`
+}
+
+// PlayedAnswer is what would come of an answer, if every action after it
+// succeeded.
+type PlayedAnswer struct {
+	Answer  string                 `json:"answer"`
+	Ends    reconcile.RolloutPhase `json:"ends"`
+	Summary reconcile.Summary      `json:"summary"`
+	Takes   time.Duration          `json:"takes"`
+	// Asks is set where another question would follow.
+	Asks string `json:"asks,omitempty"`
 }
 
 // PlannedBatch is one batch in its order.
@@ -81,14 +94,7 @@ func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMemb
 	if !r.Phase.Closed() {
 		p.Waits = r.Gate.Why
 	}
-	begin, end := r.Planned, r.Ended
-	if begin.Before(w.begin) {
-		begin = w.begin
-	}
-	if end.IsZero() {
-		end = w.now
-	}
-	p.Takes = end.Sub(begin)
+	p.Takes = w.lasts(r)
 	for _, m := range members {
 		if m.Batch == 0 || m.Class != reconcile.ClassUpgraded && m.Class != reconcile.ClassMoving && m.Class != reconcile.ClassPending {
 			p.Passed = append(p.Passed, PassedOver{m.Tenant, m.Class, m.Why})
@@ -104,16 +110,14 @@ func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMemb
 	return p
 }
 
-// approve lets every batch that is asked about begin: what would come after a
-// person's yes is what is to be seen.
-func (w *rehearsal) approve() {
-	e := w.engine
-	for _, r := range e.rollout.runs.Open() {
-		q := r.Question()
-		if q == nil || q.Answers[reconcile.Proceed] == "" || e.answers[q.ID] != "" {
-			continue
-		}
-		e.local[q.ID] = LocalDecision{Question: q.ID, Answer: reconcile.Proceed, At: w.now}
-		e.answered()
+// lasts is how long of the rehearsal a rollout took.
+func (w *rehearsal) lasts(r reconcile.Rollout) time.Duration {
+	begin, end := r.Planned, r.Ended
+	if begin.Before(w.begin) {
+		begin = w.begin
 	}
+	if end.IsZero() {
+		end = w.now
+	}
+	return end.Sub(begin)
 }

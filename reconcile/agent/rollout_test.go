@@ -177,6 +177,14 @@ func TestStaleAnswersMoveNothing(t *testing.T) {
 		if err != nil || len(p.Rollouts) != 1 || !p.Rollouts[0].Goes || p.Rollouts[0].Ends != reconcile.RolloutWaiting || p.Rollouts[0].Question == nil {
 			t.Fatalf("dry-run %+v, %v", p.Rollouts, err)
 		}
+		var ends []string
+		for _, a := range p.Rollouts[0].Answers {
+			ends = append(ends, fmt.Sprintf("%s: %s, %s", a.Answer, a.Ends, a.Summary))
+		}
+		if want := []string{"abort: aborted, 2 failed, 8 skipped", "continue_anyway: completed, 8 upgraded, 2 failed",
+			"retry: completed, 10 upgraded", "rollback_completed_batches: rolledBack, 2 failed, 8 skipped"}; !slices.Equal(ends, want) {
+			t.Errorf("the answers come to %q, want %q", ends, want)
+		}
 		if a := p.Rollouts[0].Question.Answers; len(a) != 4 || a[reconcile.AbortRollout] != "leave the 0 that were moved, and withhold the target from the remaining 8" {
 			t.Errorf("answers %v", a)
 		}
