@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,10 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-var benchmarks = flag.String("benchmarks", "", "benchmarks to run in the VM: a pattern as for -bench")
+var (
+	benchmarks = flag.String("benchmarks", "", "benchmarks to run in the VM: a pattern as for -bench")
+	datasets   = flag.Int("datasets", 1000, "most datasets of BenchmarkLook")
+)
 
 // TestBenchmarks runs benchmarks in the VM; their lines are in its output.
 func TestBenchmarks(t *testing.T) {
@@ -21,7 +25,7 @@ func TestBenchmarks(t *testing.T) {
 		t.Skip("only with -args -benchmarks PATTERN")
 	}
 	vm.Tests(t, vm.Config{Pool: "tank", Console: os.Stdout,
-		Command: []string{"-test.run=^TestNew$", "-test.bench=" + *benchmarks, "-test.benchtime=10x"}})
+		Command: []string{"-test.run=^TestNew$", "-test.bench=" + *benchmarks, "-test.benchtime=10x", "-datasets", strconv.Itoa(*datasets)}})
 }
 
 // BenchmarkUpgrade is snapshot, clone and promotion through the driver, beside
@@ -65,15 +69,16 @@ func BenchmarkUpgrade(b *testing.B) {
 	b.ReportMetric(theirs.Seconds()*1000/float64(b.N), "ms-bare")
 }
 
-// BenchmarkLook looks at 100, then at 1,000 datasets (half of them the parents of
-// the others), with ten snapshots of each taken recursively, beside `zfs list` of
+// BenchmarkLook looks at 100, then at 1,000 datasets (-datasets; half of them the
+// parents of the others), with ten snapshots of each taken recursively, beside `zfs list` of
 // the same. An operation is a look at one tenant of them.
 func BenchmarkLook(b *testing.B) {
 	bench := newBench(b)
 	c := bench.config()
 	c.Look, c.Limit = true, 10*time.Minute // what is looked at is not mounted, and this machine may be slow
 	d := must[*Driver](b)(New(c))
-	const snapshots, most = 10, 1000
+	const snapshots = 10
+	most := *datasets
 	var small, took, bare time.Duration
 	made := 0
 	for _, size := range []int{most / 10, most} {
@@ -102,12 +107,12 @@ func BenchmarkLook(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		if seen, err := d.Observe(b.Context(), "t0250"); err != nil || len(seen) == 0 {
+		if seen, err := d.Observe(b.Context(), "t0005"); err != nil || len(seen) == 0 {
 			b.Fatal(seen, err)
 		}
 	}
 	b.ReportMetric(took.Seconds()/bare.Seconds(), "x-list")
 	b.ReportMetric(took.Seconds()/small.Seconds(), "growth-at-10x")
-	b.ReportMetric(took.Seconds()*1000, "ms-1000-datasets")
+	b.ReportMetric(took.Seconds()*1000, fmt.Sprintf("ms-%d-datasets", most))
 	b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms-one-tenant")
 }

@@ -172,7 +172,7 @@ func received(t *testing.T, snapshot, to string) {
 	case err == nil:
 	case strings.Contains(string(out), "libgcc_s.so.1"):
 		t.Log("zfs send does not run in this image: there is no received copy here")
-		run(t, "sh", "-c", "zfs destroy "+to+" 2>/dev/null; zfs create "+to)
+		run(t, "sh", "-c", "zfs destroy -r "+to+" 2>/dev/null; zfs create "+to)
 	default:
 		t.Fatalf("%v: %s", err, out)
 	}
