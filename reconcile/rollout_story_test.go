@@ -122,6 +122,22 @@ func (s *waveStory) command(f []string) {
 		}
 	case "answer":
 		s.answerAll(func([]string) string { return args[0] })
+	case "unseen": // the agent was not there for so long
+		d, err := plans.ParseDuration(args[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.now = s.now.Add(d.Std())
+		s.runs.Skip(d.Std())
+		fmt.Fprintf(&s.out, "moves by itself: %v\n", s.runs.Moves())
+	case "alone": // tenants that share no template
+		for _, name := range args {
+			p := s.puppet(name)
+			t := *p.want
+			t.Template, t.Release = "", ""
+			p.want = &t
+		}
+		s.plan()
 	case "back":
 		list := s.runs.List()
 		if why := s.runs.CannotGoBack(list[0].ID); why != "" {
