@@ -101,7 +101,7 @@ func nextStep(c *proposal.Clone, followed, branch string, f cloneFlags) string {
 	case branch == followed:
 		return "git " + where + "push " + c.Remote() + " " + branch
 	case c.Remote() == "":
-		return "git " + where + "merge " + branch + " into " + followed + "; the hosts read it from there"
+		return "git " + where + "checkout " + followed + " && git " + where + "merge " + branch + "; the hosts read it from there"
 	case f.push:
 		return "open a pull request of " + branch + " into " + followed + "; the hosts act once it is merged"
 	}

@@ -45,24 +45,29 @@ func (p *program) watchRollout(ctx context.Context, set settings, given string) 
 	defer tick.Stop()
 	view := &rolloutPicture{program: p, format: set.Output}
 	defer view.leave()
+	var moved time.Time // when somebody was last seen who moves it
 	for {
 		v, err := p.rolloutOnce(ctx, set, given)
+		gone := time.Since(moved) < watchGrace // only just: a daemon may be on its way up again
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case err != nil:
+		case err != nil && !gone:
 			return err
+		case err == nil:
+			given = v.ID // what it means does not change while it is watched
+			if err := view.show(v); err != nil {
+				return err
+			}
+			if v.Phase.Closed() {
+				return watchedExit(v)
+			}
 		}
-		given = v.ID // what it means does not change while it is watched
-		if err := view.show(v); err != nil {
-			return err
-		}
-		if v.Phase.Closed() {
-			return watchedExit(v)
-		}
-		if !movedBySomebody(ctx, set) {
-			view.leave()
-			return observed.Wrap("watch rollout", v.ID, observed.Refused, errors.New("nothing moves it: no daemon runs on this state directory, and no pass"),
+		switch {
+		case movedBySomebody(ctx, set):
+			moved = time.Now()
+		case !gone:
+			return observed.Wrap("watch rollout", given, observed.Refused, errors.New("nothing moves it: no daemon runs on this state directory, and no pass"),
 				"start one with `reconcile run`, or make one pass with `reconcile`")
 		}
 		select {
@@ -72,6 +77,10 @@ func (p *program) watchRollout(ctx context.Context, set settings, given string) 
 		}
 	}
 }
+
+// watchGrace is how long a watch goes on while nobody moves what it watches: a
+// daemon that is started again is back in less.
+const watchGrace = 15 * time.Second
 
 func (p *program) rolloutOnce(ctx context.Context, set settings, given string) (agent.RolloutView, error) {
 	t, _, done, err := p.ask(ctx, set)
