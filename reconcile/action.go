@@ -80,7 +80,7 @@ type VolumeOrder struct {
 // fields matter.
 type CheckOrder struct {
 	ID   string `json:"id"`
-	Kind string `json:"kind"` // image, present, port, hostFile, traits, volume, space
+	Kind string `json:"kind"` // image, present, port, hostFile, traits, volume, space, data
 	// Image to be present; Port to be free on loopback; File on the host to be
 	// readable; Instance whose fields the runtime must be able to honour.
 	Image   string         `json:"image,omitempty"`
@@ -90,6 +90,11 @@ type CheckOrder struct {
 	Service *plans.Service `json:"service,omitempty"`
 	Volume  string         `json:"volume,omitempty"`
 	Spec    *plans.Volume  `json:"spec,omitempty"`
+	// Copies are the datasets that will be copied; Dataset must be there, kept by
+	// Driver.
+	Copies  []string `json:"copies,omitempty"`
+	Dataset string   `json:"dataset,omitempty"`
+	Driver  string   `json:"driver,omitempty"`
 }
 
 // Result is what became of an action that was carried out or tried.

@@ -93,12 +93,32 @@ func (m *machine) checks(parts []part) []CheckOrder {
 	if a.Kind == KindCore && m.want != nil {
 		for name, v := range plans.Sorted(m.want.Volumes) {
 			orders = append(orders, CheckOrder{ID: "volume/" + name, Kind: "volume", Volume: name, Spec: &v})
-			if a.Op != Backward && (v.OnUpgrade == plans.Clone || v.OnUpgrade == plans.Fresh) {
-				orders = append(orders, CheckOrder{ID: "space/" + name, Kind: "space", Volume: name, Spec: &v})
+			if !a.Reused {
+				orders = append(orders, CheckOrder{ID: "space/" + name, Kind: "space", Volume: name, Spec: &v, Copies: m.copies(name, v)})
 			}
 		}
 	}
 	return append(orders, m.wayBackChecks()...)
+}
+
+// copies are the datasets that an attempt makes a copy of, once each time: what a
+// driver without cheap copies needs room for.
+func (m *machine) copies(name string, v plans.Volume) []string {
+	a := m.rec.Attempt
+	d, had := m.rec.Data[name]
+	switch {
+	case a.Restore[name] != "":
+		return []string{a.Restore[name]}
+	case !had:
+		return nil
+	case v.OnUpgrade == plans.Clone && m.rehearse():
+		return []string{d.Dataset, d.Dataset, d.Dataset, d.Dataset} // snapshot and clone, twice
+	case v.OnUpgrade == plans.Clone:
+		return []string{d.Dataset, d.Dataset}
+	case v.OnUpgrade == plans.Snapshot:
+		return []string{d.Dataset}
+	}
+	return nil
 }
 
 // wayBackChecks prove that what runs could be started again without a network.
@@ -116,6 +136,11 @@ func (m *machine) wayBackChecks() []CheckOrder {
 	var orders []CheckOrder
 	for _, p := range back {
 		orders = append(orders, CheckOrder{ID: "way-back/" + p.name, Kind: "present", Image: p.svc.Image, Key: p.key})
+	}
+	if a.Kind == KindCore && m.rec.Current != nil {
+		for name, id := range plans.Sorted(m.rec.Current.Data) {
+			orders = append(orders, CheckOrder{ID: "way-back/data/" + name, Kind: "data", Volume: name, Dataset: id, Driver: m.rec.Data[name].Driver})
+		}
 	}
 	return orders
 }

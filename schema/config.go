@@ -1,8 +1,12 @@
 package schema
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"github.com/gitops-fleet/reconcile/plans"
 )
@@ -21,6 +25,7 @@ type HostConfig struct {
 	Listen     string     `json:"listen,omitempty"`
 	Parallel   int        `json:"parallel,omitempty"`
 	AllowLocal bool       `json:"allowLocal,omitempty"`
+	KeepFree   string     `json:"keepFree,omitempty"` // bytes, or with K M G T
 }
 
 // RepoConfig says where the plans are and how to get them.
@@ -96,6 +101,7 @@ const (
 	DefaultDockerHost = "unix:///var/run/docker.sock"
 	DefaultListen     = ":8080" // of the proxy
 	DefaultParallel   = 4
+	DefaultKeepFree   = "64M"
 	DefaultZFSLimit   = 60 * plans.Second
 )
 
@@ -111,6 +117,7 @@ func (c HostConfig) Defaults() HostConfig {
 	set(&c.Repo.Branch, DefaultBranch)
 	set(&c.Repo.Path, DefaultPath)
 	set(&c.Ports, DefaultPorts)
+	set(&c.KeepFree, DefaultKeepFree)
 	set(&c.Drivers.Docker.Host, DefaultDockerHost)
 	set(&c.Drivers.Caddy.Listen, DefaultListen)
 	if c.Repo.Interval == 0 {
@@ -140,6 +147,21 @@ func (c HostConfig) PortRange() (first, last int, err error) {
 		return 0, 0, fmt.Errorf("ports must be a range such as %q, not %q", DefaultPorts, text)
 	}
 	return first, last, nil
+}
+
+// KeepFreeBytes returns KeepFree in bytes, or that of the default where it is not
+// set.
+func (c HostConfig) KeepFreeBytes() (int64, error) {
+	text := cmp.Or(c.KeepFree, DefaultKeepFree)
+	factor := int64(1)
+	if i := strings.IndexByte("KMGT", text[len(text)-1]); i >= 0 {
+		text, factor = text[:len(text)-1], 1<<(10*(i+1))
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/factor {
+		return 0, fmt.Errorf("keepFree must be a size such as %q, not %q", DefaultKeepFree, c.KeepFree)
+	}
+	return n * factor, nil
 }
 
 // Config reads a host's configuration file. An empty file is a configuration

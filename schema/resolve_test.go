@@ -27,7 +27,7 @@ var tenantChanges = map[string]string{
 	"runtime": "other", "strategy": "recreate", "overlap": "true", "batchPolicy": "slow", "activeSlot": "green",
 	"routes": "{web: {hosts: [b.example.com]}}", "bake": "1s", "soak": "{for: 1s}", "drain": "1s", "retire": "decision",
 	"retention": "{preUpgrade: {for: 30d, count: 3}}",
-	"volumes": "{data: {access: many, onUpgrade: snapshot}}", "slots": "{blue: {ports: {app/http: 21000}}}",
+	"volumes":   "{data: {access: many, onUpgrade: snapshot}}", "slots": "{blue: {ports: {app/http: 21000}}}",
 }
 
 func digest(c byte) string { return strings.Repeat(string(c), 64) }

@@ -247,7 +247,7 @@ func TestDefaultsAreThoseOfTheProgram(t *testing.T) {
 	got := map[string]string{
 		"/state": c.State, "/repo/branch": c.Repo.Branch, "/repo/path": c.Repo.Path,
 		"/repo/interval": c.Repo.Interval.String(), "/ports": c.Ports, "/drivers/docker/host": c.Drivers.Docker.Host,
-		"/drivers/caddy/listen": c.Drivers.Caddy.Listen, "/parallel": fmt.Sprint(c.Parallel),
+		"/drivers/caddy/listen": c.Drivers.Caddy.Listen, "/parallel": fmt.Sprint(c.Parallel), "/keepFree": c.KeepFree,
 		"/allowLocal": "false", "/repo/allowRewind": "false", "/drivers/zfs/limit": c.Drivers.ZFS.Limit.String(),
 	}
 	for _, f := range schema.Describe(schema.ConfigKind) {

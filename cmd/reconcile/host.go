@@ -101,6 +101,12 @@ func (h *host) assemble(set settings, plan *plans.Plan, controller string) (err 
 	owner := drivers.Owner{Fleet: plan.Fleet, Node: set.Node, Controller: controller}
 	c := &h.config
 	c.Owner, c.Store, c.Ports, c.Parallel = owner, h.store, agent.PortRange{From: from, To: to}, set.Parallel
+	if c.KeepFree, err = set.KeepFreeBytes(); err != nil {
+		return usage{error: err}
+	}
+	if c.KeepFree == 0 {
+		c.KeepFree = -1 // none, by the host's word
+	}
 	c.AllowLocal, c.Notices = set.AllowLocal, set.notices
 	c.Runtimes, c.DefaultRuntime = map[string]drivers.Runtime{}, set.defaultRuntime()
 	for _, name := range set.runtimes(plan) {

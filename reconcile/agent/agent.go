@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,11 @@ type Config struct {
 	DefaultRuntime string
 	Storages       map[string]drivers.Storage
 	DefaultStorage string
-	Router         drivers.Router
-	Prober         drivers.Prober
+	// KeepFree is what stays free of each storage for undoing, in bytes; 0 is
+	// DefaultKeepFree, less than 0 is nothing.
+	KeepFree int64
+	Router   drivers.Router
+	Prober   drivers.Prober
 
 	// Store is the journal. The Agent does not close it.
 	Store journal.Store
@@ -110,6 +114,7 @@ func (c Config) withDefaults() (Config, error) {
 	fill(&c.LookEvery, DefaultLookEvery)
 	fill(&c.LookLimit, DefaultLookLimit)
 	fill(&c.MaxGap, DefaultMaxGap)
+	c.KeepFree = max(0, cmp.Or(c.KeepFree, DefaultKeepFree))
 	if c.Host == nil {
 		c.Host = LocalHost{}
 	}
@@ -237,7 +242,7 @@ func New(c Config) (*Agent, error) {
 		return nil, fmt.Errorf("read kept inputs: %w", err)
 	}
 	a.probes = newProbes(c.Prober, a.redact)
-	a.exec = &executor{hands: h, host: c.Host, inputs: a.inputs, redact: a.redact, now: a.now, progress: a.moves}
+	a.exec = &executor{hands: h, host: c.Host, inputs: a.inputs, redact: a.redact, now: a.now, progress: a.moves, keepFree: c.KeepFree}
 	a.looker = &looker{hands: h, inputs: a.inputs, now: a.now, limit: c.LookLimit,
 		redact: a.redact, unwell: a.probes.unwell}
 	a.metrics = newMetrics(a)

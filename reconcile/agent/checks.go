@@ -11,9 +11,6 @@ import (
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
-// leastSpace is what a volume's storage must have free before an upgrade.
-const leastSpace = 64 << 20
-
 // checks makes the preflight table. Every line is tried, so that a person sees
 // all that is missing at once.
 func (x *executor) checks(ctx context.Context, a reconcile.Action) []observed.Check {
@@ -50,6 +47,8 @@ func (x *executor) check(ctx context.Context, tenant string, c reconcile.CheckOr
 		return x.checkVolume(c)
 	case "space":
 		return x.checkSpace(ctx, c)
+	case "data":
+		return x.checkData(ctx, tenant, c)
 	}
 	return "", refused(fmt.Sprintf("unknown check %q", c.Kind), "run a reconcile whose agent knows it")
 }
@@ -132,27 +131,6 @@ func (x *executor) checkVolume(c reconcile.CheckOrder) (string, error) {
 			"say `writes: quiesce`, add a freeze hook, or use a driver with snapshots")
 	}
 	return "driver " + t.Name, nil
-}
-
-func (x *executor) checkSpace(ctx context.Context, c reconcile.CheckOrder) (string, error) {
-	var v plans.Volume
-	if c.Spec != nil {
-		v = *c.Spec
-	}
-	st, err := x.storage(v)
-	if err != nil {
-		return "", refused(err.Error(), "name a volume driver this host has")
-	}
-	free, err := st.Free(ctx, v)
-	if err != nil {
-		return "", err
-	}
-	if free < leastSpace {
-		return "", &observed.Problem{Class: observed.Environment,
-			Text: fmt.Sprintf("%d MiB free for volume %s, at least %d needed", free>>20, c.Volume, leastSpace>>20),
-			Hint: "free some space; reconcile tries again by itself"}
-	}
-	return fmt.Sprintf("%d MiB free", free>>20), nil
 }
 
 // UnsupportedVolume names the fields of a volume that a storage cannot honour.

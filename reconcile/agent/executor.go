@@ -28,6 +28,7 @@ type executor struct {
 	redact   *Redactor
 	now      func() time.Time
 	progress func(Progress)
+	keepFree int64 // bytes of each storage
 }
 
 // outcome is what became of one action.

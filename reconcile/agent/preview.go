@@ -229,14 +229,6 @@ func (w *rehearsal) wayBack(ctx context.Context, name string) *WayBack {
 	for _, c := range checks {
 		add(strings.TrimPrefix(c.ID, wayBackPrefix), c.Text, c.OK)
 	}
-	for _, volume := range sortedKeys(cur.Data, cmp.Compare[string]) {
-		id := cur.Data[volume]
-		if slices.ContainsFunc(w.datasets[name], func(d observed.Dataset) bool { return d.ID == id }) {
-			add("data/"+volume, id+" is on this host", true)
-		} else {
-			add("data/"+volume, id+" is not on this host", false)
-		}
-	}
 	return b
 }
 

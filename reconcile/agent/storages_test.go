@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,81 @@ func withData(img string) *plans.Plan {
 		t.Core.Services["app"] = s
 	}
 	return p
+}
+
+// TestAFullStorageHoldsTheUpgrade: below the floor nothing is started and nobody's
+// release is to blame; with room again it goes on by itself.
+func TestAFullStorageHoldsTheUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plan := func(img string) *plans.Plan {
+			p := withData(img)
+			p.Tenants = p.Tenants[:1]
+			return p
+		}
+		w := newWorld(t, plan("app1"), func(c *Config) { c.KeepFree = 1 << 20 })
+		w.pass()
+		w.want(reconcile.Converged)
+		serves := w.agent.Status().Tenants[0]
+		w.host.SetFree(1 << 10)
+		w.plan = plan("app2")
+		w.agent.SetPlan(w.plan)
+		w.pass()
+		s := w.agent.Status().Tenants[0]
+		if s.State != reconcile.Unknown || s.ActiveSlot != serves.ActiveSlot || s.Generation != serves.Generation || s.Problem == nil ||
+			!strings.Contains(s.Problem.Text, "1.0 KiB free for volume data") || !strings.Contains(s.Problem.Text, "a floor of 1.0 MiB") {
+			t.Errorf("with no room: %s, problem %+v", w.text(), s.Problem)
+		}
+		for _, a := range w.done {
+			if a.Verb == reconcile.Stop {
+				t.Errorf("%s though there was no room", a.ID)
+			}
+		}
+		w.host.SetFree(1 << 30)
+		time.Sleep(10 * time.Minute)
+		w.pass()
+		w.want(reconcile.Converged)
+		if s := w.agent.Status().Tenants[0]; s.Generation == serves.Generation {
+			t.Errorf("with room again it did not go on\n%s", w.text())
+		}
+	})
+}
+
+// TestDataIsDrawn: the lineage as a person sees it, and the cost of going back.
+func TestDataIsDrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := withData("app1")
+		p.Tenants = p.Tenants[:1]
+		w := newWorld(t, p)
+		w.pass()
+		next := withData("app2")
+		next.Tenants = next.Tenants[:1]
+		w.plan = next
+		w.agent.SetPlan(next)
+		w.pass()
+		w.want(reconcile.Converged)
+		l, err := w.agent.Data(t.Context(), "t00")
+		if err != nil || len(l.Data) != 1 || len(l.Data[0].Children) != 1 || len(l.Data[0].Children[0].Children) != 1 {
+			t.Fatalf("%+v, %v", l, err)
+		}
+		old, snap := l.Data[0], l.Data[0].Children[0]
+		now := snap.Children[0]
+		if !strings.HasPrefix(old.Use, "kept for the way back") || !snap.Restorable || !strings.HasPrefix(now.Use, "serves") || now.Left != 0 {
+			t.Errorf("drawn as %+v", l.Data)
+		}
+		for id := range uint64(3) {
+			w.host.Write(now.ID, id+1)
+		}
+		costs, err := w.agent.RestoreCost(t.Context(), "t00", snap.ID)
+		if err != nil || len(costs) != 1 || costs[0].Bytes != 3 || costs[0].Dataset != now.ID || costs[0].Volume != "data" {
+			t.Errorf("going back costs %+v, %v", costs, err)
+		}
+		if _, err := w.agent.RestoreCost(t.Context(), "t00", now.ID); err == nil || !strings.Contains(err.Error(), "no such snapshot") {
+			t.Errorf("a dataset is no snapshot: %v", err)
+		}
+		if _, err := w.agent.Data(t.Context(), "nobody"); err == nil {
+			t.Error("nobody has data")
+		}
+	})
 }
 
 // TestADownStorageBlindsItsOwn: with one of two storages down, also over a
