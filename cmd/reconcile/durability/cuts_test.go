@@ -22,7 +22,7 @@ func TestCuts(t *testing.T) {
 	}
 	t.Parallel()
 	image := vm.Need(t)
-	cuts := 5
+	cuts := *powerCuts
 	if *soak {
 		cuts = 20
 	}

@@ -45,7 +45,7 @@ func TestHandsOfOthers(t *testing.T) {
 	if !strings.Contains(w.zfs("list", "-H", "-r", "-t", "snapshot", "-o", "name", w.pool), name) {
 		t.Errorf("the snapshot %s, which somebody holds, is gone", name)
 	}
-	w.said("data", "hold")
+	w.said("data", "held by somebody")
 }
 
 // An upgrade on a pool that is nearly full does not begin; the old version serves

@@ -10,7 +10,17 @@ import (
 
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
 )
+
+// inGoodTime leaves a story out that starts the reconciler hundreds of times, on a
+// processor that takes a second for each.
+func inGoodTime(t *testing.T) {
+	t.Helper()
+	if vm.Slow() && !*soak {
+		t.Skip("on an emulated processor this is a long form (-soak); on the host it runs on plain directories")
+	}
+}
 
 // mostKills bounds how often one pass is begun again after it was killed.
 const mostKills = 300
@@ -37,6 +47,7 @@ func (w *world) killed(chaos string, want int) (r stage.Result, kills int) {
 // through one that fails: both end as they do where nobody is killed, and every
 // acknowledged number is there.
 func TestChainedKill(t *testing.T) {
+	inGoodTime(t)
 	t.Parallel()
 	calm := newWorld(t, plan{mode: "quiesce", more: oneKept})
 	drill := newWorld(t, plan{mode: "quiesce", more: oneKept})
@@ -119,6 +130,7 @@ func (w *world) boundaries() []string {
 // One run for each kind of boundary of an upgrade and of a failing one: killed
 // there once, the next pass ends as if nothing had happened.
 func TestSingleKills(t *testing.T) {
+	inGoodTime(t)
 	t.Parallel()
 	w := newWorld(t, plan{mode: "quiesce", more: oneKept})
 	w.release("1.0", nil)

@@ -15,6 +15,7 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/images"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
 // The life of a tenant over several boots of the VM: TestCuts starts it.
@@ -148,8 +149,31 @@ func (w *world) end() {
 	w.swept()
 }
 
-// swept wants the pool to hold what serves and what retention keeps, and no more.
+// swept wants the pool to come to hold what serves and the one of each kind that
+// its retention keeps, and no more: whatever attempts were cut off.
 func (w *world) swept() {
 	w.t.Helper()
-	w.t.Log(w.zfs("list", "-H", "-r", "-t", "all", "-o", "name,origin,used,reconcile:role,reconcile:attempt", w.pool))
+	current := w.explain().Record.Data["ledger"].Dataset
+	if mounted := w.zfs("get", "-H", "-o", "value", "mounted", current); mounted != "yes" {
+		w.t.Errorf("the current dataset %s is mounted: %s", current, mounted)
+	}
+	list := func() string {
+		return w.zfs("list", "-H", "-r", "-t", "filesystem,snapshot", "-o", "name,reconcile:role,origin", w.pool)
+	}
+	defer func() { w.t.Logf("left in the pool, serving %s:\n%s", current, list()) }()
+	w.until("the rest is swept", func() bool {
+		number := map[string]int{}
+		for line := range strings.Lines(list()) {
+			f := strings.Fields(line)
+			switch name, role := f[0], f[1]; {
+			case name == w.pool, name == w.pool+"/ant": // folders
+			case role == string(observed.Live) && name != current:
+				return false
+			default:
+				number[role]++
+			}
+		}
+		// The clone that is kept aside may hang on a snapshot of its own.
+		return number[string(observed.Live)] == 1 && number[string(observed.Discarded)] <= 1 && number[string(observed.Origin)] <= 2 && len(number) <= 3
+	})
 }

@@ -14,7 +14,10 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/workshop"
 )
 
-var soak = flag.Bool("soak", false, "run the long forms")
+var (
+	soak      = flag.Bool("soak", false, "run the long forms")
+	powerCuts = flag.Int("cuts", 5, "how often the power is cut; the long form does it 20 times")
+)
 
 // shop makes what stories need on the host; in the VM all of it is in /vm.
 var shop workshop.Workshop
