@@ -13,6 +13,7 @@ import (
 
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
+	"github.com/gitops-fleet/reconcile/reconcile/sim/fleet"
 )
 
 // drill is a rollout of so many tenants in batches of ten, stopped in the second:
@@ -98,8 +99,16 @@ func TestRolloutScreens(t *testing.T) {
 		"rollout_colours": func(w io.Writer) {
 			io.WriteString(w, strings.ReplaceAll(screen{columns: 80, rows: 30, color: true}.picture(ref(drill(22, false))), "\x1b", "ESC"))
 		},
-		"rollout_line":  func(w io.Writer) { fmt.Fprintln(w, rolloutLine(ref(drill(32, true)), noon)) },
-		"rollouts":      func(w io.Writer) { writeRollouts(w, []agent.RolloutView{drill(32, true), drill(52, false)}, screen{}) },
+		"rollout_line": func(w io.Writer) { fmt.Fprintln(w, rolloutLine(ref(drill(32, true)), noon)) },
+		"rollouts":     func(w io.Writer) { writeRollouts(w, []agent.RolloutView{drill(32, true), drill(52, false)}, screen{}) },
+		"simulation": func(w io.Writer) {
+			writeSimulation(w, fleet.Result{Seeds: 1000, Fail: 0.02, Tenants: 60, Waves: []fleet.Wave{
+				{Policy: "standard", Template: "edge", Tenants: 50, Held: 1, Completed: 946, Tripped: 54,
+					Duration: fleet.Spread{P50: 38 * time.Minute, P90: 75 * time.Minute, Max: 50 * time.Hour}, Stopped: fleet.Spread{P50: 67 * time.Second, P90: time.Hour, Max: 2 * time.Hour},
+					Broken: fleet.Count{P90: 1, Max: 3}, Failed: fleet.Count{P50: 1, P90: 2, Max: 5}, Moved: fleet.Count{P50: 49, P90: 50, Max: 50}},
+				{Template: "jobs", Tenants: 10, RolledBack: 1000, Stopped: fleet.Spread{P50: 1500 * time.Millisecond, P90: 2 * time.Second, Max: 3 * time.Second}},
+			}})
+		},
 		"rollouts_none": func(w io.Writer) { writeRollouts(w, nil, screen{}) },
 	} {
 		t.Run(name, func(t *testing.T) {

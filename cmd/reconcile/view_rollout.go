@@ -112,7 +112,10 @@ func writeOpenRollouts(w io.Writer, list []reconcile.Rollout) {
 		if r.Question() == nil && r.Gate.Why != "" {
 			fmt.Fprintf(w, "         waits for %s: %s; %s\n", r.Gate.For, r.Gate.Why, r.Gate.Next)
 		}
-		writeQuestion(w, r.Question())
+		if q := r.Question(); q != nil {
+			writeQuestion(w, q)
+			fmt.Fprintf(w, "         → %s\n", howToAnswer(r.ID))
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func writeSimulation(w io.Writer, r fleet.Result) {
 		if v.Held > 0 {
 			held = fmt.Sprintf(", %d of them held and not moved", v.Held)
 		}
-		fmt.Fprintf(w, "\npolicy %s%s: %s%s\n", orDash(v.Policy), ofTemplate(v.Template), counted(v.Tenants, "tenant"), held)
+		fmt.Fprintf(w, "\n%s%s: %s%s\n", policyText(v.Policy), ofTemplate(v.Template), counted(v.Tenants, "tenant"), held)
 		runs := float64(max(1, v.Completed+v.Tripped+v.RolledBack+v.Other))
 		for _, e := range []struct {
 			n    int
@@ -74,3 +74,10 @@ func spanText(d time.Duration) string {
 
 // percent is a share to a tenth.
 func percent(share float64) string { return fmt.Sprintf("%g %%", math.Round(share*1000)/10) }
+
+func policyText(policy string) string {
+	if policy == "" {
+		return "without a policy,"
+	}
+	return "policy " + policy
+}
