@@ -27,7 +27,7 @@ func (d *decision) heard(name string) {
 		d.left(m)
 	case s.spoke() && m.Back:
 		d.judgeBack(m, &s.report)
-	case s.spoke() && (m.busy() || m.Class == ClassFailed || m.Class == ClassUpgraded && m.Batch == a.Batch && a.Open):
+	case s.spoke() && (m.busy() || m.Class == ClassFailed || m.Class == ClassHeld && m.Begun && s.report.InMotion || m.Class == ClassUpgraded && m.Batch == a.Batch && a.Open):
 		d.judge(m, &s.report)
 	}
 }
@@ -98,7 +98,7 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	}
 	delete(a.unseen, m.Tenant)
 	a.change(m, func(m *RolloutMember) {
-		m.Moves = r.InMotion
+		m.Moves = r.InMotion && r.State != Held // held, it stands where it is for as long as a person likes
 		m.Begun = m.Begun || r.InMotion || r.Done || r.Failed && !m.Retry
 		if r.InMotion && !r.Failed {
 			m.Retry = false
@@ -117,6 +117,8 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 			a.class(m, ClassFailed, why, d.now)
 			a.change(m, func(m *RolloutMember) { m.Log = log })
 		}
+	case r.State == Held && !r.Done:
+		a.class(m, ClassHeld, r.Why, d.now)
 	case r.InMotion:
 		a.class(m, ClassMoving, "", d.now)
 		a.change(m, func(m *RolloutMember) { m.Unwell, m.Accepted = time.Time{}, false })

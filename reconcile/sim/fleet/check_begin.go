@@ -178,7 +178,7 @@ func (b *Books) checkParallel(l *log, tenant string) {
 	for _, m := range l.order {
 		e := b.entry(m.Tenant)
 		there := e.want != nil && e.target == m.Target && m.Tenant != tenant
-		switch on := there && l.begun[m.Tenant] && (m.Class == reconcile.ClassMoving || e.to == m.Target); {
+		switch on := there && l.begun[m.Tenant] && m.Class != reconcile.ClassHeld && (m.Class == reconcile.ClassMoving || e.to == m.Target); {
 		case on:
 			moving++
 			run++
