@@ -184,7 +184,7 @@ type Report struct {
 	// and UnwellSince since when; empty while an attempt is under way.
 	Unwell      string    `json:"unwell,omitempty"`
 	UnwellSince time.Time `json:"unwellSince,omitzero"`
-	Drift     []Drift    `json:"drift,omitempty"`
+	Drift       []Drift   `json:"drift,omitempty"`
 	// Problem is the last one met on the way to Target.
 	Problem *observed.Problem `json:"problem,omitempty"`
 	// Specs are the digests of specs whose way back must be kept; Images
