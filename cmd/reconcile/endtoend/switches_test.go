@@ -2,7 +2,9 @@ package endtoend
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +81,12 @@ func (w *world) crowd(tenants []string, c load.Config) *crowd {
 	o := &crowd{w: w, runs: map[string]*load.Run{}}
 	for _, t := range tenants {
 		c.Proxy, c.Host = w.Proxy, host(t)
+		c.Expect = func(k load.Kind, _ *http.Response, body []byte) error {
+			if k != load.Post && !bytes.Contains(body, []byte(" tenant="+t+" ")) {
+				return fmt.Errorf("answered by another: %s", body)
+			}
+			return nil
+		}
 		o.runs[t] = load.Start(w.ctx, c)
 	}
 	return o

@@ -175,6 +175,12 @@ func (w *world) clear(tenants ...string) {
 	}
 	w.commit("remove the tenants", tombs)
 	w.pass(0)
+	w.nothingLeft()
+}
+
+// nothingLeft ends the proxy and wants nothing to be left.
+func (w *world) nothingLeft() {
+	w.t.Helper()
 	table, err := w.Routes(w.ctx)
 	if err != nil {
 		w.t.Fatal(err)

@@ -9,7 +9,8 @@
 // Environment: PORT (default 8080), VERSION (told by /health and /whoami), DELAY
 // (a duration before it is healthy), FAIL: health (never healthy), exit (ends
 // with status 3 at once), tell (prints $TOKEN and is never healthy), crash
-// (ends with status 3 after a second),
+// (ends with status 3 after a second), unmended (exit, until $DATA has a file
+// mended), ONLY (tenants separated by commas: FAIL is meant for these alone),
 // LISTEN (address to bind, default all).
 //
 // Instead of serving, `serve exit N` prints and exits with status N; that is
@@ -27,6 +28,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,10 +42,15 @@ func main() {
 	if len(os.Args) > 1 {
 		os.Exit(job(os.Args[1:]))
 	}
-	switch os.Getenv("FAIL") {
+	switch fails() {
 	case "exit":
 		fmt.Fprintln(os.Stderr, "serve: told to fail at once")
 		os.Exit(3)
+	case "unmended":
+		if _, err := os.Stat(filepath.Join(os.Getenv("DATA"), "mended")); err != nil {
+			fmt.Fprintln(os.Stderr, "serve: told to fail until it is mended:", err)
+			os.Exit(3)
+		}
 	case "tell":
 		fmt.Fprintln(os.Stderr, "serve: the token is", os.Getenv("TOKEN"))
 	}
@@ -51,6 +58,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		os.Exit(1)
 	}
+}
+
+// fails is how this tenant was told to fail, "" if it was not.
+func fails() string {
+	only := os.Getenv("ONLY")
+	if only != "" && !slices.Contains(strings.Split(only, ","), os.Getenv("TENANT")) {
+		return ""
+	}
+	return os.Getenv("FAIL")
 }
 
 // port is where the application listens.
@@ -108,7 +124,7 @@ type server struct {
 }
 
 func serve() error {
-	s := &server{version: os.Getenv("VERSION"), fail: os.Getenv("FAIL"), well: time.Now(), data: os.Getenv("DATA")}
+	s := &server{version: os.Getenv("VERSION"), fail: fails(), well: time.Now(), data: os.Getenv("DATA")}
 	if d := os.Getenv("DELAY"); d != "" {
 		delay, err := time.ParseDuration(d)
 		if err != nil {

@@ -1,0 +1,81 @@
+package endtoend
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/stage"
+	"github.com/gitops-fleet/reconcile/reconcile"
+)
+
+// The drill of examples/rolling-canary: an upgrade by canary and batches, then
+// broken versions and everything a person can say to them, with requests on all
+// routes. None of them fails, and nobody who was not started is touched.
+func TestDrillProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, process, func(c *stage.Config) { c.Ports = shop.Ports(3) })
+	d := newDrill(w, 50, "canary:2 1:8 2:10 3:10 4:10 5:10", 3, 19)
+	d.play()
+	d.clear()
+}
+
+// On Docker a daemon is at work, and passes are asked of it.
+func TestDrillDocker(t *testing.T) {
+	t.Parallel()
+	d := newDrill(newWorld(t, engine), 12, "canary:2 1:2 2:3 3:3 4:2", 4, 9)
+	daemon := d.daemon()
+	d.play()
+	d.must(daemon.Stop())
+	d.clear()
+}
+
+// drill is a fleet in the hands of somebody who practises.
+type drill struct {
+	*world
+	fleet *edge
+	sizes string // of the batches of a rollout of all
+	// first and second are tenants in a row that broken versions are broken
+	// for: the breaker trips at the first two, and at the second if it is told
+	// to go on.
+	first, second []string
+	good, bad     string            // the image that all run, and one that is withheld
+	seen          uint64            // the last event that was looked at
+	told          []reconcile.Event // those of the act
+	chapters      []chapter
+}
+
+// newDrill has n tenants, and those that fail by their places.
+func newDrill(w *world, n int, sizes string, first, second int) *drill {
+	e := edgeOf(w.t, w.name, n)
+	return &drill{world: w, fleet: e, sizes: sizes, first: e.order[first : first+2], second: e.order[second : second+2]}
+}
+
+// play plays the whole drill.
+func (d *drill) play() {
+	d.act("first deployment", d.deploy)
+	crowd := d.crowd(d.fleet.order, load.Config{
+		Workers: map[load.Kind]int{load.Get: 1, load.Post: 1, load.Fresh: 1, load.Stream: 1}, Think: 700 * time.Millisecond, Long: 150 * time.Millisecond})
+	d.act("upgrade", d.upgrade)
+	d.act("continue, a second trip, roll back", d.tripTwice)
+	d.act("the broken target again", d.again)
+	d.act("abort", d.abort)
+	d.act("retry", d.retry)
+	d.act("revert", d.revert)
+	crowd.goHome()
+}
+
+func (d *drill) act(name string, play func()) {
+	d.t.Helper()
+	began := time.Now()
+	play()
+	d.t.Logf("%-35s %s", name, round(time.Since(began)))
+}
+
+// clear removes all tenants, and wants nothing to be left.
+func (d *drill) clear() {
+	d.t.Helper()
+	d.commit("remove the tenants", d.fleet.removed(d.t, d.good))
+	d.pass(0)
+	d.nothingLeft()
+}
