@@ -26,8 +26,8 @@ type Reverted struct {
 
 // Revert makes a commit on a branch that restores what was wanted of the subject
 // before the newest change of it: only in the documents that say so, and only
-// the lines that the change touched.
-func (c *Clone) Revert(ctx context.Context, branch, title string, s Subject) (Reverted, error) {
+// the lines that the change touched. what is who it is for, in the message.
+func (c *Clone) Revert(ctx context.Context, branch, what string, s Subject) (Reverted, error) {
 	base, _, err := c.Base(branch)
 	if err != nil {
 		return Reverted{}, err
@@ -50,7 +50,7 @@ func (c *Clone) Revert(ctx context.Context, branch, title string, s Subject) (Re
 			return Reverted{}, err
 		}
 	}
-	message := title + "\n\nTakes back " + out.Commit.Short() + " (" + out.Commit.Subject + ")\nby " + out.Commit.Author + ", where it concerns this.\n"
+	message := "Revert \"" + out.Commit.Subject + "\" for " + what + "\n\nThis takes back " + out.Commit.Hash + "\nby " + out.Commit.Author + ", as far as it concerns " + what + ".\n"
 	// As little as does it: the documents of the tenant, then also what all
 	// share, then also the files that services take with them.
 	for reach := reachOwn; reach <= reachFiles; reach++ {

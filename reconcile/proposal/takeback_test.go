@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
 const digest = "@sha256:1cea2a52161b008f5c8850f0ac32cf38a4fab939239db9ccaa295590538baf19"
@@ -36,7 +37,7 @@ func tenant(name, template, spec string) string {
 func (w *workshop) revert(s Subject) (*Clone, Reverted, error) {
 	w.t.Helper()
 	c := w.open("plans")
-	r, err := c.Revert(w.t.Context(), "revert/x", "Revert x", s)
+	r, err := c.Revert(w.t.Context(), "revert/x", "x", s)
 	if err == nil {
 		err = c.Keep(r.Draft)
 	}
@@ -197,5 +198,41 @@ func TestRevertOfARelease(t *testing.T) {
 	w.commit("web 2.2", map[string]string{"plans/fleet.yaml": fleet("2.2", "1.0", "")})
 	if _, _, err := w.revert(s); err == nil || !strings.Contains(err.Error(), "does not ask for what the rollout brings any more") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Without a host, the id of a rollout says which change it spread.
+func TestFindRollout(t *testing.T) {
+	w := newWorkshop(t)
+	policy := "---\napiVersion: reconcile/v1\nkind: BatchPolicy\nmetadata: {name: careful}\nspec: {batchSize: 2}\n"
+	plan := func(version string) map[string]string {
+		return map[string]string{"plans/fleet.yaml": strings.ReplaceAll(fleet(version, "1.0", policy), "strategy: recreate", "strategy: recreate\n  batchPolicy: careful"),
+			"plans/acme.yaml": tenant("acme", "web", "")}
+	}
+	w.commit("web 1.0", plan("1.0"))
+	one := w.git("rev-parse", "HEAD")
+	w.commit("web 2.0", plan("2.0"))
+	two := w.git("rev-parse", "HEAD")
+	w.commit("web 3.0", plan("3.0"))
+	c := w.open("plans")
+	release := func(commit string) string {
+		r := &reader{clone: c}
+		p, err := r.plan(commit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Tenant("acme").Release
+	}
+	id := reconcile.RolloutBase("careful", "web", release(one), release(two), "host-1")
+	want := Subject{Tenant: "acme", Release: true, From: release(one), To: release(two)}
+	for _, given := range []string{id, id + "-2", id[:8], strings.TrimPrefix(id, "ro-")} {
+		if got, err := c.FindRollout(t.Context(), given, "host-1"); err != nil || got != want {
+			t.Errorf("%s: %+v %v, want %+v", given, got, err, want)
+		}
+	}
+	for _, given := range [][2]string{{id, "host-2"}, {"ro-000000", "host-1"}, {"", "host-1"}} {
+		if _, err := c.FindRollout(t.Context(), given[0], given[1]); err == nil {
+			t.Errorf("%v is found", given)
+		}
 	}
 }
