@@ -201,6 +201,12 @@ type Storage interface {
 	Free(ctx context.Context, v plans.Volume) (int64, error)
 }
 
+// VolumeChecker is a Storage that can say beforehand whether it could keep a
+// volume: its source, its fields, and whether what it is kept on is there.
+type VolumeChecker interface {
+	CheckVolume(ctx context.Context, v plans.Volume) error
+}
+
 // Prober asks one instance how it is. Err of the returned error is class
 // Environment if the prober itself could not look; an instance that answers
 // badly, or not at all, is an Outcome and no error.

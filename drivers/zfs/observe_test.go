@@ -196,3 +196,32 @@ func TestObserveGarbage(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckVolume(t *testing.T) {
+	there := answer{Begins: "get", Out: "tank/fleet\ttype\tfilesystem\t-\ntank/fleet\tkeystatus\t-\t-\n", Err: "cannot open 'tank/fleet/acme': dataset does not exist"}
+	root := answer{Begins: "list -H -o name tank/fleet"}
+	for name, c := range map[string]struct {
+		v     plans.Volume
+		says  []answer
+		class observed.Class // "": no problem
+		hint  string
+	}{
+		"fits":        {volume("tank/fleet/acme"), []answer{there, root}, "", ""},
+		"no source":   {volume(""), []answer{there, root}, "", ""},
+		"outside":     {volume("tank/other"), nil, observed.Refused, "drivers.zfs.roots"},
+		"record size": {plans.Volume{RecordSize: "3K"}, nil, observed.Refused, "16K"},
+		"locked": {volume("tank/fleet/acme"), []answer{
+			{Begins: "get", Out: "tank/fleet\tkeystatus\tunavailable\t-\n", Err: there.Err}, root}, observed.Environment, "load-key"},
+		"pool gone": {volume("tank/fleet/acme"), []answer{
+			{Begins: "get", Err: there.Err}, {Begins: "list", Err: "cannot open 'tank/fleet': dataset does not exist"}}, observed.Environment, "zpool import tank"},
+		"no module": {volume("tank/fleet/acme"), []answer{{Begins: "get", Err: "The ZFS modules are not loaded."}}, observed.Environment, "modprobe zfs"},
+	} {
+		scripted(t, c.says...)
+		err := looker(t, "n").CheckVolume(t.Context(), c.v)
+		if c.class == "" && err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if c.class != "" {
+			class(t, err, c.class, c.hint)
+		}
+	}
+}

@@ -44,7 +44,7 @@ func (x *executor) check(ctx context.Context, tenant string, c reconcile.CheckOr
 	case "traits":
 		return x.checkTraits(tenant, c)
 	case "volume":
-		return x.checkVolume(c)
+		return x.checkVolume(ctx, c)
 	case "space":
 		return x.checkSpace(ctx, c)
 	case "data":
@@ -112,7 +112,7 @@ func (x *executor) checkTraits(tenant string, c reconcile.CheckOrder) (string, e
 	return "runtime " + name + " honours every field", nil
 }
 
-func (x *executor) checkVolume(c reconcile.CheckOrder) (string, error) {
+func (x *executor) checkVolume(ctx context.Context, c reconcile.CheckOrder) (string, error) {
 	var v plans.Volume
 	if c.Spec != nil {
 		v = *c.Spec
@@ -129,6 +129,11 @@ func (x *executor) checkVolume(c reconcile.CheckOrder) (string, error) {
 	if v.OnUpgrade == plans.Clone && v.Writes != plans.Quiesce && v.Freeze == nil && !t.PointInTime {
 		return "", refused(fmt.Sprintf("volume %s: driver %s has no point-in-time snapshot, a copy under writes is torn", c.Volume, t.Name),
 			"say `writes: quiesce`, add a freeze hook, or use a driver with snapshots")
+	}
+	if able, ok := st.(drivers.VolumeChecker); ok {
+		if err := able.CheckVolume(ctx, v); err != nil {
+			return "", err
+		}
 	}
 	return "driver " + t.Name, nil
 }
