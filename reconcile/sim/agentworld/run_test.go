@@ -22,6 +22,7 @@ var (
 	schedules = flag.Int("schedules", 300, "how many seeds TestSeeds runs")
 	first     = flag.Uint64("first", 1, "the first of them")
 	seed      = flag.Uint64("seed", 0, "the seed TestSeed repeats")
+	tenants   = flag.Int("tenants", 0, "how many tenants; 0: 1 to 5, by the seed")
 )
 
 // TestSeeds runs the whole agent under many seeds and wants every one clean.
@@ -84,7 +85,7 @@ func run(t *testing.T, seed uint64) (w *world) {
 		<-w.ended
 	})
 	if v != nil {
-		t.Errorf("seed %d: %v\nrepeat it: go test ./reconcile/sim/agentworld -run TestSeed$ -args -seed %d\n%s", seed, v, seed, w.text())
+		t.Errorf("seed %d: %v\nrepeat it: go test ./reconcile/sim/agentworld -run TestSeed$ -args -seed %d -tenants %d\n%s", seed, v, seed, *tenants, w.text())
 	}
 	return w
 }

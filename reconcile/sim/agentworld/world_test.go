@@ -116,7 +116,11 @@ func (w *world) firstPlan() *plans.Plan {
 	}
 	p := &plans.Plan{Fleet: "f", Commit: "c0", Policies: map[string]plans.BatchPolicy{"standard": policy}}
 	recreate := r.IntN(4) == 0
-	for i := range 1 + r.IntN(5) {
+	n := 1 + r.IntN(5)
+	if *tenants > 0 {
+		n = *tenants
+	}
+	for i := range n {
 		t := plans.Tenant{Name: fmt.Sprintf("t%02d", i), Template: "platform", Policy: "standard", Strategy: plans.BlueGreen,
 			Routes: map[string]plans.Route{"web": {Hosts: []string{fmt.Sprintf("t%02d.example.com", i)}, Service: "app"}},
 			Bake:   10 * plans.Second, Drain: 5 * plans.Second, Soak: plans.Soak{For: 300 * plans.Second}}

@@ -53,6 +53,8 @@ type log struct {
 	begun   map[string]bool              // who was ever told to move
 	batch   int                          // under way
 	rules   plans.BatchPolicy            // in force when it began
+	most    int                          // how many may be told to move in it
+	asked   int                          // how often a rule could have been worked out
 	stage   []string                     // told to move in it, in their order
 	failed  map[string]time.Time         // since when who failed did
 	floored bool                         // it was stopped by the floor: a person may have said to go on

@@ -61,19 +61,21 @@ func (b *Books) logOf(e *entry) *log {
 func (b *Books) told(now time.Time, l *log, m *reconcile.RolloutMember) {
 	b.checkStagger(now, l, m.Tenant)
 	b.checkWindow(now, l, m.Tenant)
-	b.checkFloor(l, m.Tenant)
 	if l.begun[m.Tenant] {
 		b.Reached["told again"]++
 		return
 	}
 	l.begun[m.Tenant] = true
-	b.checkParallel(l, m.Tenant)
+	if l.now() {
+		b.checkParallel(l, m.Tenant)
+		b.checkFloor(l, m.Tenant)
+	}
 	if len(l.stage) == 0 {
 		l.ring = m.Ring
 	}
 	l.stage = append(l.stage, m.Tenant)
-	if limit := l.limit(); len(l.stage) > limit {
-		b.fail("S3", "%s is started as number %d of %s of %s, which may hold %d", m.Tenant, len(l.stage), reconcile.BatchName(l.batch), l.ID, limit)
+	if len(l.stage) > l.most {
+		b.fail("S3", "%s is started as number %d of %s of %s, which may hold %d", m.Tenant, len(l.stage), reconcile.BatchName(l.batch), l.ID, l.most)
 	}
 	if l.batch > 0 && l.ring != m.Ring && (slices.Contains(l.rules.Rings, l.ring) || slices.Contains(l.rules.Rings, m.Ring)) {
 		b.fail("S3", "%s of ring %q is started in a batch of ring %q of %s", m.Tenant, m.Ring, l.ring, l.ID)
@@ -114,6 +116,15 @@ func (b *Books) opened(now time.Time, l *log, batch int) {
 		b.fail("S3", "%s of %s begins and there was no canary", reconcile.BatchName(batch), l.ID)
 	}
 	l.batch, l.stage, l.rules = batch, l.stage[:0], b.policies[l.Policy]
+	l.most = l.limit()
+}
+
+// now says whether a rule is to be worked out from all members. In a small rollout
+// it always is; in a large one now and then, so that its checks cost no more than
+// in proportion to its size.
+func (l *log) now() bool {
+	l.asked++
+	return l.asked%(1+len(l.order)/100) == 0
 }
 
 // limit is how many may be in the batch under way.

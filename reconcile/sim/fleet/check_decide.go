@@ -199,6 +199,9 @@ func (b *Books) checkBreaker(l *log, before *reconcile.Trip) {
 	if l.Phase.Closed() || l.Phase == reconcile.RolloutRollingBack {
 		return
 	}
+	if l.Trip == nil && !l.now() {
+		return
+	}
 	run, longest := 0, 0
 	for _, m := range l.order {
 		switch {

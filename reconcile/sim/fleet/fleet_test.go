@@ -75,10 +75,18 @@ func TestSeeds(t *testing.T) {
 	if f.broken != 0 {
 		t.Fatal(Traced(Case{Seed: f.broken, Tenants: *tenants}, Real))
 	}
-	t.Logf("%d schedules of fleets, %d decisions", *schedules, f.turns)
+	t.Logf("%d schedules of fleets (%s tenants), %d decisions", *schedules, size(), f.turns)
 	for _, what := range sorted(f.reached) {
 		t.Logf("%8d %s", f.reached[what], what)
 	}
+}
+
+// size says how many tenants a fleet has.
+func size() string {
+	if *tenants == 0 {
+		return "1 to 12"
+	}
+	return fmt.Sprint(*tenants)
 }
 
 // TestSeed repeats one run and prints it.
