@@ -52,6 +52,15 @@ func (m *machine) turn(reason, why string, p *observed.Problem) {
 	m.event(TenantFailed, m.subject()+": "+why, fields...)
 }
 
+// outaged is the reason of an attempt that is undone because something it needs
+// is down or full; nobody's release is to blame, and it is tried again.
+const outaged = "environment"
+
+// blameless says that the attempt's target is not withheld for its end.
+func (a *Attempt) blameless() bool {
+	return a.Reason == superseded || a.Reason == outaged || len(a.Restore) > 0
+}
+
 // superseded is the reason of an attempt that is undone because the plan moved
 // on; its target is not withheld.
 const superseded = "superseded"
@@ -393,7 +402,10 @@ func (m *machine) endAttempt() {
 // giveUp forgets an attempt that went back and withholds its target.
 func (m *machine) giveUp() {
 	a := m.rec.Attempt
-	if a.Reason != superseded && len(a.Restore) == 0 {
+	if a.Reason == outaged && a.Problem != nil {
+		m.rec.Outage = m.rec.Outage.again(*cloneProblem(a.Problem), m.now)
+	}
+	if !a.blameless() {
 		m.rec.withhold(Withheld{Target: a.Target, Reason: a.Reason, Why: a.Why, Since: m.now,
 			Attempt: a.ID, Problem: cloneProblem(a.Problem)})
 	}

@@ -47,6 +47,10 @@ func (m *machine) row() bool {
 	a := m.rec.Attempt
 	through := a.Switched || a.Ordered && m.routed() == a.New.Slot
 	if a.Hold != nil && !through && !m.now.Before(a.Hold.undoAt()) {
+		if t := m.outage(); t != nil {
+			m.turn(outaged, "it could not go on while requests waited: "+sentence(t.Problem), cloneProblem(&t.Problem))
+			return false
+		}
 		m.fail("the new version was not ready in time: requests may wait "+a.Hold.Limit.String()+
 			", less what undoing it needs", nil)
 		return false
@@ -219,7 +223,7 @@ func (m *machine) complete() {
 func (m *machine) completeCore() {
 	a := m.rec.Attempt
 	cur := m.rec.Current
-	cur.Baked = true
+	cur.Baked, m.rec.Outage = true, nil
 	m.rec.Target.Active, m.rec.Target.Core, m.rec.Target.Live = a.Target.Active, a.Target.Core, a.Target.Live
 	if shared, ok := m.sharedParts(); ok {
 		for _, p := range shared {

@@ -55,6 +55,9 @@ type Record struct {
 
 	// Trouble is the last problem met, until it is overcome.
 	Trouble *Trouble `json:"trouble,omitempty"`
+	// Outage is what undid the last attempt and is nobody's fault: the next one
+	// waits for its time.
+	Outage *Trouble `json:"outage,omitempty"`
 	// Ordered names what was ordered last, Again how often in a row it was done
 	// and not seen.
 	Ordered string `json:"ordered,omitempty"`
@@ -210,7 +213,7 @@ func (r Record) clone() Record {
 		s.Problem = *cloneProblem(&s.Problem)
 		r.Stuck[id] = s
 	}
-	r.Trouble = copyOf(r.Trouble)
+	r.Trouble, r.Outage = copyOf(r.Trouble), copyOf(r.Outage)
 	r.Starts = maps.Clone(r.Starts)
 	for key, s := range plans.Sorted(r.Starts) {
 		s.At = slices.Clone(s.At)

@@ -84,7 +84,7 @@ func (m *machine) tell() {
 	if a := rec.Attempt; a != nil && a.Failing {
 		r.Failed = true
 	}
-	if a := rec.Attempt; a != nil && a.Back && a.Reason != superseded && a.Target == m.target && len(a.Restore) == 0 {
+	if a := rec.Attempt; a != nil && a.Back && !a.blameless() && a.Target == m.target {
 		r.Failed = true
 	}
 	if t := rec.Trouble; t != nil && r.Problem == nil {
@@ -139,7 +139,7 @@ var phaseText = map[Phase]string{
 // saySteady reports a tenant at rest.
 func (m *machine) saySteady() {
 	cur := m.rec.Current
-	if m.rec.Attempt == nil && m.rec.Removal == nil && cur != nil {
+	if m.rec.Attempt == nil && m.rec.Removal == nil && cur != nil && !m.seen.Runtime.Blind() {
 		m.tellUnwell()
 	}
 	switch {

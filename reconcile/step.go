@@ -54,6 +54,7 @@ func (m *machine) look() {
 func (m *machine) retry() {
 	m.calm()
 	m.rec.free(m.target)
+	m.rec.Outage = nil
 	if m.rec.Trouble != nil {
 		m.rec.Trouble.Next, m.rec.Trouble.Tries = m.now, 0
 	}
@@ -244,6 +245,12 @@ func (m *machine) stopped(a *Attempt) bool {
 	switch {
 	case m.unowned():
 		m.askAdopt()
+		return true
+	case m.rec.Outage != nil && m.now.Before(m.rec.Outage.Next):
+		o := m.rec.Outage
+		m.say(Unknown, "", sentence(o.Problem)+"; nobody's release is to blame", "tries again at "+stamp(o.Next))
+		m.report.Problem = cloneProblem(&o.Problem)
+		m.wakeAt(o.Next)
 		return true
 	case a.Op == Backward:
 		return m.asksBack() // a way back needs nobody's leave

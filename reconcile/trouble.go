@@ -49,6 +49,17 @@ func pause(c observed.Class, tries int) time.Duration {
 	return min(d, limit)
 }
 
+// again is the outage after one more attempt that it undid. Every one makes
+// requests wait, so the pauses are those of what is refused.
+func (t *Trouble) again(p observed.Problem, now time.Time) *Trouble {
+	next := Trouble{Problem: p, Tries: 1, Since: now}
+	if t != nil {
+		next.Tries, next.Since = t.Tries+1, t.Since
+	}
+	next.Next = now.Add(pause(observed.Refused, next.Tries))
+	return &next
+}
+
 // heed takes in what became of the last actions.
 func (m *machine) heed() {
 	prefix := m.prefix()
