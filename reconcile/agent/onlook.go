@@ -82,7 +82,9 @@ func (a *Agent) prove(ctx context.Context) {
 	for {
 		var asked sync.WaitGroup
 		busy := make(chan struct{}, a.cfg.Probes)
-		for t := a.probes.take(now()); t != nil; t = a.probes.take(now()) {
+		// Each once in a round: asking all of them may take longer than it is
+		// until the first is due again.
+		for _, t := range a.probes.takeAll(now()) {
 			busy <- struct{}{}
 			asked.Go(func() {
 				defer func() { <-busy }()

@@ -140,6 +140,14 @@ func (p *probes) take(now time.Time) *probed {
 	return heap.Pop(&p.due).(*probed)
 }
 
+// takeAll returns all instances whose probe is due.
+func (p *probes) takeAll(now time.Time) (all []*probed) {
+	for t := p.take(now); t != nil; t = p.take(now) {
+		all = append(all, t)
+	}
+	return all
+}
+
 // putBack returns an instance that was taken and is not asked.
 func (p *probes) putBack(t *probed) {
 	p.mu.Lock()
