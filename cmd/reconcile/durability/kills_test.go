@@ -49,8 +49,8 @@ func (w *world) killed(chaos string, want int) (r stage.Result, kills int) {
 func TestChainedKill(t *testing.T) {
 	inGoodTime(t)
 	t.Parallel()
-	calm := newWorld(t, plan{mode: "quiesce", more: oneKept})
-	drill := newWorld(t, plan{mode: "quiesce", more: oneKept})
+	calm := newWorld(t, plan{mode: "quiesce", within: within(), more: oneKept})
+	drill := newWorld(t, plan{mode: "quiesce", within: within(), more: oneKept})
 	want, none := calm.life("note:" + filepath.Join(calm.Dir, "boundaries"))
 	got, kills := drill.life("chain:" + filepath.Join(drill.Dir, "boundaries"))
 	t.Logf("killed %d times at %d kinds of boundaries", kills, len(drill.boundaries()))
@@ -66,6 +66,14 @@ func TestChainedKill(t *testing.T) {
 
 // oneKept leaves the same behind however many attempts it took.
 const oneKept = "  retention: {preUpgrade: {count: 1}, discarded: {count: 1}}\n"
+
+// within is what a version that never becomes healthy takes of each run.
+func within() string {
+	if vm.Slow() {
+		return "30s"
+	}
+	return "3s"
+}
 
 // life plays an upgrade and a failing one, and says how each ended.
 func (w *world) life(chaos string) (ends []string, kills int) {
@@ -132,7 +140,7 @@ func (w *world) boundaries() []string {
 func TestSingleKills(t *testing.T) {
 	inGoodTime(t)
 	t.Parallel()
-	w := newWorld(t, plan{mode: "quiesce", more: oneKept})
+	w := newWorld(t, plan{mode: "quiesce", within: within(), more: oneKept})
 	w.release("1.0", nil)
 	w.pass(0)
 	run := w.crowd()

@@ -7,6 +7,7 @@ type plan struct {
 	mode         string // "quiesce" or "replay"
 	volume       string // more about the ledger, as ", onBack: discard"
 	env          string // more for the writer, as ", FOLLOW: …"
+	within       string // that a version may take to become healthy; "" is long
 	soak         string // "" is none
 	more         string // lines of the template's spec
 }
@@ -27,7 +28,7 @@ spec:
       port: 8080
       env: {DATA: /data` + p.env + `}
       mounts: {/data: ledger}
-      health: {http: {path: /health}, interval: 100ms, timeout: 10s, successes: 2, within: 2m}
+      health: {http: {path: /health}, interval: 100ms, timeout: 10s, successes: 2, within: ` + or(p.within, "2m") + `}
       stopTimeout: 10s
   routes:
     web: {service: app, hosts: ["{{tenant}}.example.com"]}
