@@ -20,6 +20,8 @@ import (
 //	note:FILE   each is written to FILE
 //	chain:FILE  the process dies at the first that FILE does not name, and
 //	            notes it there: run again and again it dies once at each
+//	kinds:FILE  as chain, but once at all that differ in nothing but whom
+//	            they are about, however many tenants there are
 //	at:NAME     the process dies at the first of that name
 //
 // A line of FILE is the name, "STEP/VERB/before" or "STEP/commit/after", a tab,
@@ -34,11 +36,11 @@ const (
 )
 
 func boundaryOfAction(s side, a *reconcile.Action) {
-	boundary(fmt.Sprintf("%s/%s/%s", orIdle(a.Step), a.Verb, s), Target(*a)+" "+a.Why)
+	boundary(fmt.Sprintf("%s/%s/%s", orIdle(a.Step), a.Verb, s), Target(*a)+" "+a.Why, "")
 }
 
 func boundaryOfTurn(s side, t *turn) {
-	step, what := reconcile.Idle, []string{}
+	step, what, kinds := reconcile.Idle, []string{}, []string{}
 	for _, put := range t.Tx.Puts {
 		var rec struct {
 			Phase reconcile.Phase `json:"phase"`
@@ -50,14 +52,19 @@ func boundaryOfTurn(s side, t *turn) {
 	for _, w := range t.Work {
 		for _, a := range w.actions {
 			what = append(what, fmt.Sprintf("%s %s", a.Verb, Target(a)))
+			kinds = append(kinds, string(a.Verb))
 		}
 	}
 	for _, e := range t.Tx.Events {
 		if e.Kind != "agent.interrupted" { // comes of dying
 			what = append(what, e.Kind)
+			if strings.HasPrefix(e.Kind, "rollout.") {
+				kinds = append(kinds, e.Kind)
+			}
 		}
 	}
-	boundary(fmt.Sprintf("%s/commit/%s", orIdle(step), s), strings.Join(what, ", "))
+	slices.Sort(kinds)
+	boundary(fmt.Sprintf("%s/commit/%s", orIdle(step), s), strings.Join(what, ", "), strings.Join(slices.Compact(kinds), ", "))
 }
 
 func orIdle(p reconcile.Phase) string {
@@ -69,7 +76,7 @@ func orIdle(p reconcile.Phase) string {
 
 var boundaries sync.Mutex // one at a time: the first dies alone
 
-func boundary(name, what string) {
+func boundary(name, what, kind string) {
 	mode, file, _ := strings.Cut(os.Getenv(chaosVariable), ":")
 	boundaries.Lock()
 	defer boundaries.Unlock()
@@ -82,6 +89,10 @@ func boundary(name, what string) {
 		write(file, name, what)
 	case "chain":
 		if write(file, name, what) {
+			die()
+		}
+	case "kinds":
+		if write(file, name, kind) {
 			die()
 		}
 	}

@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 func TestDrillProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorldOf(t, process, func(c *stage.Config) { c.Ports = shop.Ports(3) })
-	d := newDrill(w, 50, "canary:2 1:8 2:10 3:10 4:10 5:10", 3, 19)
+	d := newDrill(w, 50, fiftySizes, 3, 19)
 	d.play()
 	d.clear()
 }
@@ -23,11 +24,52 @@ func TestDrillProcess(t *testing.T) {
 // On Docker a daemon is at work, and passes are asked of it.
 func TestDrillDocker(t *testing.T) {
 	t.Parallel()
-	d := newDrill(newWorld(t, engine), 12, "canary:2 1:2 2:3 3:3 4:2", 4, 9)
+	d := newDrill(newWorld(t, engine), 12, twelveSizes, 4, 9)
 	daemon := d.daemon()
 	d.play()
 	d.must(daemon.Stop())
 	d.clear()
+}
+
+// The reconciler is killed at every kind of boundary as it comes, through the
+// whole drill, and started again: each act ends as it does where nobody is killed.
+// The long form has all fifty, and dies at every single boundary of nine.
+func TestDrillChainedKill(t *testing.T) {
+	t.Parallel()
+	if *soak {
+		chainedDrill(t, "chain:", 9, nineSizes, 3, 6)
+		chainedDrill(t, "kinds:", 50, fiftySizes, 3, 19)
+		return
+	}
+	chainedDrill(t, "kinds:", 9, nineSizes, 3, 6)
+}
+
+// The batches of a rollout of all, by the policy: 20 % rounded up, and none that
+// reaches into the next ring.
+const (
+	nineSizes   = "canary:2 1:1 2:2 3:2 4:1 5:1"
+	twelveSizes = "canary:2 1:2 2:3 3:3 4:2"
+	fiftySizes  = "canary:2 1:8 2:10 3:10 4:10 5:10"
+)
+
+func chainedDrill(t *testing.T, mode string, n int, sizes string, first, second int) {
+	var ends [][]chapter
+	for _, mode := range []string{"note:", mode} {
+		w := newWorldOf(t, process, func(c *stage.Config) { c.Bin, c.Ports = shop.Chaos(t), shop.Ports(3) })
+		w.chaos = mode + filepath.Join(w.Dir, "boundaries")
+		d := newDrill(w, n, sizes, first, second)
+		d.play()
+		d.clear()
+		ends = append(ends, d.chapters)
+		if mode != "note:" {
+			t.Logf("%d tenants, killed %d times at %d kinds of boundaries", n, w.kills, len(names(t, w)))
+		}
+	}
+	for i, want := range ends[0] {
+		if got := ends[1][i]; got.text != want.text {
+			t.Errorf("%s ends differently where the reconciler was killed:\n%s", want.name, differences(want.text, got.text))
+		}
+	}
 }
 
 // drill is a fleet in the hands of somebody who practises.

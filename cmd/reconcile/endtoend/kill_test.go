@@ -136,12 +136,13 @@ var (
 	durations = regexp.MustCompile(`\b[0-9.]+(µs|ms|s)\b`)
 	attempts  = regexp.MustCompile(`\ba[0-9]+-[0-9a-f]{4}\b`)
 	questions = regexp.MustCompile(`\b(retry|removal)-[0-9a-f]{8}\b`)
+	rollouts  = regexp.MustCompile(`\bro-[0-9a-f]{6}(-[0-9]+)?(\.trip[0-9]+-[0-9a-f]{8})?\b`)
 	instants  = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}[.0-9]*)?( UTC|Z)?)?`)
 )
 
 // plain is text without what differs from one run to the next.
 func plain(s string) string {
-	for re, with := range map[*regexp.Regexp]string{durations: "TIME", attempts: "ATTEMPT", questions: "${1}-ID", instants: "DATE"} {
+	for re, with := range map[*regexp.Regexp]string{durations: "TIME", attempts: "ATTEMPT", questions: "${1}-ID", rollouts: "ROLLOUT", instants: "DATE"} {
 		s = re.ReplaceAllString(s, with)
 	}
 	return s
