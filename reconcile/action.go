@@ -73,6 +73,7 @@ type VolumeOrder struct {
 	Volume     plans.Volume  `json:"volume"`
 	Attempt    string        `json:"attempt,omitempty"`
 	Generation string        `json:"generation,omitempty"`
+	Commit     string        `json:"commit,omitempty"` // of the plan that asks for it
 	Role       observed.Role `json:"role"`
 }
 

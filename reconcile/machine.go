@@ -127,6 +127,12 @@ func (m *machine) act(step Phase, subject string, a Action) bool {
 	if a.Limit == 0 {
 		a.Limit = limits[a.Verb]
 	}
+	if a.Volume != nil {
+		a.Volume.Commit = m.env.Commit
+		if t := m.rec.Attempt; t != nil && t.New.Commit != "" {
+			a.Volume.Commit = t.New.Commit
+		}
+	}
 	for _, b := range m.actions {
 		if b.ID == a.ID {
 			return true

@@ -177,7 +177,7 @@ func order(a reconcile.Action) drivers.VolumeOrder {
 	v := a.Volume
 	return drivers.VolumeOrder{
 		Tenant: a.Tenant, Name: v.Name, Slot: v.Slot, Volume: v.Volume,
-		Attempt: v.Attempt, Generation: v.Generation, Role: v.Role,
+		Attempt: v.Attempt, Generation: v.Generation, Commit: v.Commit, Role: v.Role,
 	}
 }
 
