@@ -119,16 +119,25 @@ func (w *world) release(version string, env map[string]string) {
 	w.must(err)
 }
 
-// pass makes one pass and wants its exit status.
+// pass makes one pass and wants its exit status. One that ended because a machine
+// this busy did not answer in time is gone on with, as a daemon would.
 func (w *world) pass(want int) stage.Result {
 	w.t.Helper()
-	r, err := w.Run(w.ctx)
-	w.must(err)
-	if r.Exit != want {
-		w.t.Fatalf("reconcile ended with status %d, not %d\n%s%s", r.Exit, want, r.Stdout, r.Stderr)
+	for n := 1; ; n++ {
+		r, err := w.Run(w.ctx)
+		w.must(err)
+		waits := r.Exit == 1 && strings.Contains(r.Stdout, "goes on when it is seen again")
+		switch {
+		case r.Exit == want:
+			return r
+		case !waits || n == mostPasses:
+			w.t.Fatalf("reconcile ended with status %d, not %d\n%s%s", r.Exit, want, r.Stdout, r.Stderr)
+		}
 	}
-	return r
 }
+
+// mostPasses bounds how often a pass is gone on with.
+const mostPasses = 5
 
 // answers wants ant to be answered by a version.
 func (w *world) answers(version string) {
