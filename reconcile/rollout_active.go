@@ -67,6 +67,13 @@ func emptied[K comparable](m map[K]bool) map[K]bool {
 	return m
 }
 
+// enqueue has members take their turn in the batch: in the order of the rollout,
+// which is all that is known of it after a restart.
+func (a *active) enqueue(places ...int) {
+	a.queue = append(a.queue, places...)
+	slices.Sort(a.queue)
+}
+
 // waits says that the member is in a batch and not started.
 func (m *RolloutMember) waits() bool { return m.Class == ClassPending && m.Batch != 0 }
 

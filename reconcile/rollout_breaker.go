@@ -63,7 +63,7 @@ func (d *decision) trip(why string) {
 			back = append(back, m.Place)
 		}
 	}
-	a.queue = append(back, a.queue...)
+	a.enqueue(back...)
 	failed, who := a.failures(), ""
 	if len(failed) > 0 {
 		who = "; failed: " + strings.Join(failed, ", ")
@@ -200,7 +200,7 @@ func (d *decision) decided(answer, by string) {
 				again = append(again, m.Place)
 			}
 		}
-		a.queue = append(again, a.queue...)
+		a.enqueue(again...)
 		a.Open, a.Well = true, time.Time{}
 	case AbortRollout:
 		d.close(RolloutAborted, by)

@@ -134,7 +134,7 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		// A person said that it may be tried again: it takes its turn.
 		a.class(m, ClassPending, "", d.now)
 		a.change(m, func(m *RolloutMember) { m.Begun, m.Accepted = false, false })
-		a.queue = append(a.queue, m.Place)
+		a.enqueue(m.Place)
 		a.Open, a.dirty = true, true
 		if a.Trip != nil {
 			a.Trip.Lifted = true
