@@ -42,7 +42,7 @@ func cannotMove(t *testing.T, dockerHost string, change func(*fleet), why, next 
 	w.same("ant", before)
 	w.kill("ant")
 	w.pass(3, why)
-	w.repaired("ant", "1.0")
+	w.answers("ant", "1.0")
 	w.comes(outcome{state: "heldBack", reason: "blocked", serves: "1.0", says: []string{why}})
 
 	w.fleet = was

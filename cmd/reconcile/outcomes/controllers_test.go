@@ -86,7 +86,7 @@ func loseJournal(t *testing.T, runtime string) {
 	w.template("back to what is there")
 	w.kill("ant")
 	w.pass(3, says...)
-	w.repaired("ant", "1.0")
+	w.answers("ant", "1.0")
 
 	before = w.started("ant")
 	q := w.status("ant").Question

@@ -47,6 +47,8 @@ func TestOutcomes(t *testing.T) {
 		{"a secret changes without a version", secret},
 		{"a secret changes without a version, on Docker", secretDocker},
 		{"a bad commit", badCommit},
+		{"a policy that does not hold", badPolicy},
+		{"an answer to another question", badAnswer},
 		{"rewritten history", rewritten},
 		{"the repository is down", remoteDown},
 		{"a second pass", secondPass},

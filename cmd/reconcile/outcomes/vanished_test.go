@@ -18,7 +18,7 @@ func vanished(t *testing.T) {
 	w.same("ant", before)
 	w.kill("ant")
 	w.pass(3)
-	w.repaired("ant", "1.0") // like any other
+	w.answers("ant", "1.0") // like any other
 
 	w.commit("ant may go", map[string]string{"ant.yaml": tenant("ant", "removed: true")})
 	w.pass(0, "the data are destroyed at")

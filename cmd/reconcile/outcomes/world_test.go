@@ -279,23 +279,6 @@ func (w *world) answers(tenant, version string) {
 	}
 }
 
-// repaired makes passes until a tenant that was killed answers again: one pass
-// waits for no tenant that waits for a person, and may end before its repair.
-func (w *world) repaired(tenant, version string) {
-	w.Helper()
-	w.until("repair of "+tenant, enough, func() string {
-		if _, err := w.Ask(w.ctx, tenant+".example.com", "/"); err == nil {
-			return ""
-		}
-		r, err := w.Stage.Run(w.ctx)
-		if err != nil {
-			return err.Error()
-		}
-		return r.Stdout + r.Stderr
-	})
-	w.answers(tenant, version)
-}
-
 // until polls a condition, which says what is still missing, up to a deadline.
 func (w *world) until(what string, within time.Duration, missing func() string) {
 	w.Helper()
