@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -18,6 +19,7 @@ var (
 	seed      = flag.Uint64("seed", 0, "the seed TestSeed repeats")
 	tenants   = flag.Int("tenants", 0, "how many tenants; 0: 1 to 12, by the seed")
 	turns     = flag.Int("turns", 0, "turns of the first phase; 0: by the seed")
+	save      = flag.String("save", "", "keep the first broken case as a story of this name")
 	without   = flag.String("without", "", "faults to leave out, by comma")
 )
 
@@ -73,7 +75,15 @@ func seeds(first uint64, n, tenants int, make Maker, rule string) found {
 func TestSeeds(t *testing.T) {
 	f := seeds(*first, *schedules, *tenants, Real, "")
 	if f.broken != 0 {
-		t.Fatal(Traced(Case{Seed: f.broken, Tenants: *tenants}, Real))
+		small := Shrink(Case{Seed: f.broken, Tenants: *tenants}, Real)
+		o := Traced(small, Real)
+		if *save != "" {
+			s := Story{Name: *save, Why: o.Broken.Error(), Case: small}
+			if err := os.WriteFile(filepath.Join(stories, *save+".txt"), []byte(s.Text()), 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+		t.Fatalf("seed %d breaks a rule; as small as it gets:\n%v", f.broken, o)
 	}
 	t.Logf("%d schedules of fleets (%s tenants), %d decisions", *schedules, size(), f.turns)
 	for _, what := range sorted(f.reached) {
