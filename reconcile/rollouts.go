@@ -26,6 +26,7 @@ type Rollouts struct {
 	lanes  map[string]*lane
 	seats  map[string]*seat
 	dirty  map[string]bool      // lanes to decide about
+	going  map[string]bool      // lanes with a rollout that is not closed
 	wakes  map[string]time.Time // lanes that have something due
 	// ordinals count the attempts at each change, number all rollouts.
 	ordinals map[string]int
@@ -84,7 +85,7 @@ const keepClosed = 3
 // NewRollouts returns the memory of a node without any rollout.
 func NewRollouts(node string) *Rollouts {
 	return &Rollouts{node: node, lanes: map[string]*lane{}, seats: map[string]*seat{}, dirty: map[string]bool{},
-		wakes: map[string]time.Time{}, ordinals: map[string]int{}}
+		going: map[string]bool{}, wakes: map[string]time.Time{}, ordinals: map[string]int{}}
 }
 
 // lane is the tenants of one template that follow one policy. They change
@@ -174,6 +175,7 @@ func (r *Rollouts) Restore(head Rollout, members []RolloutMember) {
 	}
 	if !head.Phase.Closed() {
 		l.run = a
+		r.weigh(key, l)
 		return
 	}
 	l.closed = append(l.closed, a)
@@ -327,6 +329,7 @@ func (r *Rollouts) Decide(now time.Time, answers map[string]string) RolloutDelta
 		if !d.wake.IsZero() {
 			r.wakes[key] = d.wake
 		}
+		r.weigh(key, l)
 	}
 	r.dirty = emptied(r.dirty)
 	slices.SortFunc(r.delta.Permits, func(a, b TenantPermit) int { return strings.Compare(a.Tenant, b.Tenant) })
@@ -376,13 +379,20 @@ func (r *Rollouts) List() []Rollout {
 // Open returns the rollouts that are not closed, oldest first.
 func (r *Rollouts) Open() []Rollout {
 	var out []Rollout
-	for _, l := range plans.Sorted(r.lanes) {
-		if l.run != nil {
-			out = append(out, l.run.copy())
-		}
+	for key := range plans.Sorted(r.going) {
+		out = append(out, r.lanes[key].run.copy())
 	}
 	slices.SortFunc(out, func(a, b Rollout) int { return a.Number - b.Number })
 	return out
+}
+
+// weigh books whether a lane has a rollout that is not closed.
+func (r *Rollouts) weigh(key string, l *lane) {
+	if l.run != nil {
+		r.going[key] = true
+	} else {
+		delete(r.going, key)
+	}
 }
 
 // Question is what the rollout asks, nil while it asks nothing.

@@ -120,3 +120,26 @@ func TestPassWaitsForARepair(t *testing.T) {
 		w.want(reconcile.Converged)
 	})
 }
+
+// TestPassWaitsForARepairOfAHeldBackTenant: that a tenant waits for a person
+// keeps nobody from mending what serves.
+func TestPassWaitsForARepairOfAHeldBackTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, fleet("c1", 1, "app1"))
+		w.host.SetImage(image("app1"), mem.Image{HealthyAfter: 8 * time.Second})
+		w.pass()
+		w.agent.SetPlan(fleet("c2", 0, "app1"))
+		w.pass()
+		w.want(reconcile.HeldBack)
+		key := plans.Key{Tenant: "t00", Slot: plans.Blue, Service: "app"}
+		w.host.RemoveByHand(key)
+		w.agent.Refresh()
+		if out := w.pass(); len(out.Blocked) != 1 || len(out.Waiting) != 0 {
+			t.Errorf("outcome %+v", out)
+		}
+		w.want(reconcile.HeldBack)
+		if m := w.agent.engine.members["t00"]; m.report.Unwell != "" || len(m.facts.Instances) != 1 {
+			t.Errorf("not mended: %q, %v", m.report.Unwell, m.facts.Instances)
+		}
+	})
+}

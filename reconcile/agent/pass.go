@@ -126,14 +126,18 @@ func (a *Agent) settledOrWhen() (done bool, when time.Time) {
 // that is down, or is not well; gives is false where it waits to the end.
 func (m *member) patience() (until time.Time, gives bool) {
 	r := &m.report
-	if r.State == reconcile.Degraded && r.Question != nil && m.wake.IsZero() {
-		return r.Since, true // nothing happens but by a person's answer
+	unwell, since := r.State == reconcile.Degraded, r.Since
+	if repairs(r) {
+		unwell, since = true, r.UnwellSince
+	}
+	if unwell && r.Question != nil && m.wake.IsZero() {
+		return since, true // nothing happens but by a person's answer
 	}
 	outage := r.Problem != nil && r.Problem.Class == observed.Environment
-	if !outage && r.State == reconcile.Degraded && (m.wake.IsZero() || m.wake.Sub(r.Since) > outageLimit) {
-		return r.Since.Add(degradedLimit), true // only its own recovery could change it
+	if !outage && unwell && (m.wake.IsZero() || m.wake.Sub(since) > outageLimit) {
+		return since.Add(degradedLimit), true // only its own recovery could change it
 	}
-	return r.Since.Add(outageLimit), outage || r.State == reconcile.Degraded || r.State == reconcile.Unknown
+	return since.Add(outageLimit), outage || unwell || r.State == reconcile.Unknown
 }
 
 func (a *Agent) outcome() Outcome {

@@ -303,10 +303,17 @@ func (e *Engine) weigh(m *member) {
 	blocked := r.State == reconcile.HeldBack || r.Question != nil
 	set(e.blocked, m, blocked)
 	// Until it is seen to stay so, see patience.
-	unwell := r.State == reconcile.Degraded || r.State == reconcile.Unknown
-	atRest := r.Done && !unwell || r.State == reconcile.HeldBack || r.State == reconcile.Held
+	unwell := r.State == reconcile.Degraded || r.State == reconcile.Unknown || repairs(r)
+	atRest := !unwell && (r.Done || r.State == reconcile.HeldBack) || r.State == reconcile.Held
 	moves := r.InMotion || unwell || m.permit.Go && r.State == reconcile.Progressing
 	set(e.open, m, !m.gone && !atRest && moves)
+}
+
+// repairs says that what serves is not well and may be put right though the
+// tenant is held back: its target failed or is a person's to decide, what serves
+// is repaired all the same.
+func repairs(r *reconcile.Report) bool {
+	return r.State == reconcile.HeldBack && r.Reason != reconcile.Flapping && r.Unwell != ""
 }
 
 func set(s map[*member]bool, m *member, in bool) {
