@@ -21,6 +21,8 @@ func (m *machine) rollBack() {
 func (m *machine) takeBack(by, from string) (why string) {
 	a, kept := m.rec.Attempt, m.rec.Kept
 	switch {
+	case a != nil && a.Target == m.target && !a.Back && m.before() == nil && a.Ordered:
+		return "nothing served before what serves now"
 	case a != nil && a.Target == m.target && !a.Back:
 		m.turn(RolledBack, by, nil)
 		return ""

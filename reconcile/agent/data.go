@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -127,6 +128,38 @@ func (a *Agent) RestoreCost(ctx context.Context, tenant, snapshot string) ([]Cos
 		}
 	}
 	return costs, nil
+}
+
+// weigh brings the figures of what the way back would leave behind up to date,
+// where writes were answered since. What cannot be told in time stays as it was.
+func (a *Agent) weigh(e *Explanation) {
+	cur, kept := e.Record.Current, e.Record.Kept
+	if cur == nil || kept == nil || e.Facts.Storage.Blind() || !cur.Wrote && e.Facts.Route.Slots[cur.Slot].Writes == 0 {
+		return
+	}
+	// A tenant at rest is not stepped for a write: the record has not heard of it.
+	now := *cur
+	now.Wrote = true
+	e.Record.Current = &now
+	ctx, cancel := context.WithTimeout(context.Background(), measureLimit)
+	defer cancel()
+	e.Record.Measured = maps.Clone(e.Record.Measured)
+	for _, d := range e.Facts.Datasets {
+		id := cur.Data[d.Volume]
+		if d.Role != observed.Origin || d.Attempt != cur.Attempt || id == "" || id == kept.Data[d.Volume] {
+			continue
+		}
+		st, err := a.storage(plans.Volume{Driver: d.Driver}, id)
+		if err != nil {
+			continue
+		}
+		if bytes, err := st.Written(ctx, id, d.ID); err == nil {
+			if e.Record.Measured == nil {
+				e.Record.Measured = map[string]reconcile.Measured{}
+			}
+			e.Record.Measured[id] = reconcile.Measured{Since: d.ID, Bytes: bytes, At: a.now()}
+		}
+	}
 }
 
 // Restore takes a person's word on this host that the data of a tenant go back to

@@ -197,8 +197,17 @@ type Explanation struct {
 	Log map[string]string `json:"log,omitempty"`
 }
 
-// Explain returns all that is known of a tenant.
+// Explain returns all that is known of a tenant, with what its way back would
+// leave behind as it is now.
 func (a *Agent) Explain(tenant string) (Explanation, error) {
+	e, err := a.explain(tenant)
+	if err == nil {
+		a.weigh(&e)
+	}
+	return e, err
+}
+
+func (a *Agent) explain(tenant string) (Explanation, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m := a.engine.members[tenant]

@@ -100,6 +100,17 @@ func TestDataIsDrawn(t *testing.T) {
 		if err != nil || len(costs) != 1 || costs[0].Bytes != 3 || costs[0].Dataset != now.ID || costs[0].Volume != "data" {
 			t.Errorf("going back costs %+v, %v", costs, err)
 		}
+		e, err := w.agent.Explain("t00")
+		if err != nil || len(e.Record.Measured) != 0 {
+			t.Errorf("nothing was answered, and going back costs %+v, %v", e.Record.Measured, err)
+		}
+		w.host.Send("POST", "t00.example.com", "/", 7)
+		w.agent.Refresh()
+		w.pass()
+		if e, err = w.agent.Explain("t00"); err != nil || !strings.Contains(strings.Join(reconcile.Explain(e.Report, e.Record), "\n"),
+			"Going back would leave behind what was written to data since 2000-01-01 00:00:") || e.Record.Measured[now.ID].Bytes < 3 {
+			t.Errorf("explained as %q, measured %+v, %v", reconcile.Explain(e.Report, e.Record), e.Record.Measured, err)
+		}
 		if _, err := w.agent.RestoreCost(t.Context(), "t00", now.ID); err == nil || !strings.Contains(err.Error(), "no such snapshot") {
 			t.Errorf("a dataset is no snapshot: %v", err)
 		}
