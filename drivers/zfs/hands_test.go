@@ -241,7 +241,11 @@ func TestAsNobody(t *testing.T) {
 	if err := d.Promote(t.Context(), "8", clone); err != nil {
 		t.Error(err)
 	}
-	if err := d.Destroy(t.Context(), "9", b.root+"/acme/"+leaf(b.order(plans.Green, "a3", plans.Volume{}))); err != nil {
+	more := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "9", "a3", []string{live}))[0]
+	if err := d.Destroy(t.Context(), "10", more.ID); err != nil {
 		t.Error(err)
+	}
+	if bytes := must[int64](t)(d.Written(t.Context(), live, "")); bytes <= 0 {
+		t.Errorf("without root %d bytes are in it", bytes)
 	}
 }
