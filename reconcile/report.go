@@ -84,11 +84,16 @@ func (m *machine) tell() {
 	if a := rec.Attempt; a != nil && a.Failing {
 		r.Failed = true
 	}
-	if a := rec.Attempt; a != nil && a.Back && !a.blameless() && a.Target == m.target {
-		r.Failed = true
-	}
 	if t := rec.Trouble; t != nil && r.Problem == nil {
 		r.Problem = cloneProblem(&t.Problem)
+	}
+	if a := rec.Attempt; a != nil && a.Back && !a.blameless() && a.Target == m.target {
+		r.Failed = true
+		if r.Problem == nil {
+			// What it failed by, with the last output, before that is gone with
+			// the instance.
+			r.Problem = cloneProblem(a.Problem)
+		}
 	}
 	if m.pending != "" {
 		r.Next = m.pending
