@@ -37,6 +37,7 @@ type books struct {
 
 	jobs    map[string]string // service, slot and attempt → engine id of the one run
 	byHand  map[plans.Key]bool
+	givenUp map[string]time.Time   // datasets first seen discarded, and when
 	binds   map[plans.Key][]string // host paths an instance was started with
 	acked   map[uint64]plans.Slot  // writes answered well, and who did
 	word    bool                   // a person said to go back
@@ -69,7 +70,7 @@ func newBooks(w *world) *books {
 	return &books{
 		w: w, runs: map[life]answers{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
 		failed: map[plans.Target]bool{}, jobs: map[string]string{}, byHand: map[plans.Key]bool{},
-		baked: map[string]bool{}, binds: map[plans.Key][]string{}, acked: map[uint64]plans.Slot{},
+		baked: map[string]bool{}, binds: map[plans.Key][]string{}, givenUp: map[string]time.Time{}, acked: map[uint64]plans.Slot{},
 		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, cut: -1,
 	}
 }
@@ -154,12 +155,16 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 	if in.Retry || in.Local != "" {
 		clear(b.failed)
 		b.lossOK = b.lossOK || in.Local != ""
+	}
+	if in.Data != nil {
+		b.lossOK = b.lossOK || in.Data.Granted // else its answer says so
 		b.word = b.word || in.Local != ""
 	}
 	b.phases[d.Report.Phase]++
 	if app := in.Facts.Instance(b.routed, "app"); app != nil && b.w.now.Sub(b.since) >= bake.Std() {
 		b.baked[app.Generation] = true
 	}
+	b.noteGivenUp(in)
 	b.checkPure(in, before, d, rec)
 	b.checkQuiet(in, d, rec)
 	b.checkHeld(in, d)
@@ -187,6 +192,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			b.checkDrain(in, route, a)
 		case reconcile.Destroy:
 			b.checkDestroy(in, route, a)
+			b.checkRetention(in, rec, a)
 		}
 	}
 }

@@ -90,3 +90,67 @@ func (b *books) checkDestroy(in reconcile.Input, route observed.Route, a reconci
 		}
 	}
 }
+
+// noteGivenUp notes which data are discarded since when.
+func (b *books) noteGivenUp(in reconcile.Input) {
+	if in.Facts.Storage.Blind() {
+		return
+	}
+	there := map[string]bool{}
+	for _, d := range in.Facts.Datasets {
+		if d.Role != observed.Discarded {
+			continue
+		}
+		there[d.ID] = true
+		if b.givenUp[d.ID].IsZero() {
+			b.givenUp[d.ID] = in.Now
+		}
+	}
+	for id := range b.givenUp {
+		if !there[id] {
+			delete(b.givenUp, id)
+		}
+	}
+}
+
+// checkRetention holds S6 for what was given up: nothing goes before its time,
+// while somebody holds it, or while it is the last to lead back from what serves.
+func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a reconcile.Action) {
+	if a.Step != reconcile.Retire {
+		return // what an undone attempt made, or is left of a removed tenant
+	}
+	for i := range in.Facts.Datasets {
+		d := &in.Facts.Datasets[i]
+		if d.ID != a.Dataset {
+			continue
+		}
+		b.reached["retention over"]++
+		age, kept := in.Now.Sub(b.givenUp[d.ID]), retention.PreUpgrade.For.Std()
+		if strings.HasPrefix(d.Attempt, "removal-") {
+			kept = retention.Final.For.Std()
+		}
+		switch {
+		case len(d.Holds) > 0:
+			b.fail("S6", "%s is destroyed, and it is held by %v", d.ID, d.Holds)
+		case d.Role == observed.Discarded && age < retention.Discarded.For.Std():
+			b.fail("S6", "%s is destroyed %s after it was given up", d.ID, age)
+		case d.Role == observed.Discarded && b.newer(in, d) < retention.Discarded.Count:
+			b.fail("S6", "%s is destroyed, and is among the newest %d", d.ID, retention.Discarded.Count)
+		case d.Role == observed.Origin && in.Now.Sub(d.Created) < kept:
+			b.fail("S6", "%s is destroyed %s after it was taken", d.ID, in.Now.Sub(d.Created))
+		case d.Role == observed.Origin && rec.Current != nil && d.Attempt == rec.Current.Attempt:
+			b.fail("S6", "%s is destroyed, and leads back from what serves", d.ID)
+		}
+	}
+}
+
+// newer counts the discarded datasets of the same volume given up later.
+func (b *books) newer(in reconcile.Input, d *observed.Dataset) int {
+	n := 0
+	for _, o := range in.Facts.Datasets {
+		if o.Role == observed.Discarded && o.Volume == d.Volume && o.ID != d.ID && !b.givenUp[o.ID].Before(b.givenUp[d.ID]) {
+			n++
+		}
+	}
+	return n
+}

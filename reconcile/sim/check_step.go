@@ -40,7 +40,7 @@ func (b *books) checkQuiet(in reconcile.Input, d reconcile.Decision, rec reconci
 		return
 	}
 	again := in
-	again.Results, again.Retry, again.Local = nil, false, ""
+	again.Results, again.Retry, again.Local, again.Data = nil, false, "", nil
 	second, rec2 := b.w.step(again, rec)
 	if len(second.Actions) > 0 {
 		b.fail("S9", "a second step at the same time orders %s", second.Actions[0].ID)

@@ -28,7 +28,7 @@ func (w *world) turn() (reconcile.Decision, bool) {
 	w.look()
 	in := reconcile.Input{
 		Name: Name, Want: w.want, Permit: w.permit, Facts: &w.facts, Results: w.results,
-		Answers: w.answers, Local: w.local, Retry: w.retry, Now: w.clock(), Env: w.env(),
+		Answers: w.answers, Local: w.local, Data: w.data, Retry: w.retry, Now: w.clock(), Env: w.env(),
 	}
 	before := w.rec
 	d, rec := w.step(in, before)
@@ -39,7 +39,7 @@ func (w *world) turn() (reconcile.Decision, bool) {
 	}
 	w.commit(d, rec)
 	w.books.note(d)
-	w.results, w.retry, w.local = nil, false, ""
+	w.results, w.retry, w.local, w.data = nil, false, "", nil
 	if w.boundary("after the journal") {
 		return d, false
 	}

@@ -60,6 +60,11 @@ const (
 	holdLimit = 30 * plans.Second
 )
 
+// retention is short, so that a run sees the end of what was given up.
+var retention = plans.Retention{
+	PreUpgrade: plans.Keep{For: 150 * plans.Second}, Discarded: plans.Keep{For: 100 * plans.Second, Count: 1}, Final: plans.Keep{For: 120 * plans.Second},
+}
+
 // tenant is the plan's word as the step gets it; nil if the plan has none.
 func (s Shape) tenant(w Word) *plans.Tenant {
 	if w.Gone {
@@ -67,7 +72,7 @@ func (s Shape) tenant(w Word) *plans.Tenant {
 	}
 	t := &plans.Tenant{
 		Name: Name, Strategy: plans.BlueGreen, Overlap: s.Overlap, Bake: bake, Drain: drain,
-		Soak: plans.Soak{For: soak, Keep: s.Keep}, Removed: w.Removed,
+		Soak: plans.Soak{For: soak, Keep: s.Keep}, Removed: w.Removed, Retention: retention,
 		Core: s.core(w.App, w.Job), Aside: map[string]plans.Service{},
 	}
 	if s.Recreate {

@@ -7,6 +7,7 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/fault"
 	"github.com/gitops-fleet/reconcile/drivers/mem"
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
@@ -108,18 +109,36 @@ func (w *world) people() {
 		w.answer()
 	}
 	if w.chance(o.Retry) {
-		if w.rng.IntN(3) > 0 {
-			w.retry = true
-		} else {
+		switch w.rng.IntN(4) {
+		case 0:
 			w.local = reconcile.GoBack
+		case 1:
+			w.data = w.restore()
+		default:
+			w.retry = true
 		}
-		w.trace.add(w, "word", "retry %v %s", w.retry, w.local)
+		w.trace.add(w, "word", "retry %v %s, data %+v", w.retry, w.local, w.data)
 	}
 	if w.chance(o.Prune) {
 		w.trace.add(w, "prune", "")
 		keep := append([]string{image("app", w.word.App)}, w.report.Images...)
 		_ = w.host.Runtime().Prune(bg, keep, nil) // refused while the runtime is down, like any call
 	}
+}
+
+// restore is a person's word that the data go back to one of the snapshots there
+// are, or the question; nil where there is none.
+func (w *world) restore() *reconcile.DataWord {
+	var all []string
+	for _, d := range w.truth().Datasets {
+		if d.Role == observed.Origin {
+			all = append(all, d.ID)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &reconcile.DataWord{Snapshot: all[w.rng.IntN(len(all))], Granted: w.rng.IntN(2) == 0}
 }
 
 // goBlind takes a part of the host down for a while.

@@ -44,6 +44,7 @@ type world struct {
 	answers map[string]string
 	retry   bool
 	local   reconcile.Local
+	data    *reconcile.DataWord
 	number  int // of images ever named
 	cores   map[string]plans.Core
 	svcs    map[string]plans.Service
