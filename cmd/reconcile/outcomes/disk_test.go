@@ -44,7 +44,7 @@ func volumesFull(t *testing.T) {
 	}
 	w.daemon()
 	w.upgrade("1.1")
-	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{"MiB free for volume notes, at least 64 needed", "free some space; reconcile tries again by itself"}})
+	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{"MiB free for volume notes, 64.0 MiB needed", "free some space", "it goes on by itself"}})
 	w.same("ant", before)
 	resize(t, disk, 256)
 	w.comes(outcome{state: "converged", serves: "1.1"})
@@ -56,6 +56,7 @@ func stateFull(t *testing.T) {
 		small(t, filepath.Join(c.Dir, "state"), 16)
 		small(t, filepath.Join(c.Dir, "state", "process"), 256)
 	})
+	w.configure("drivers:\n", "keepFree: 1M\ndrivers:\n")
 	w.settle(fleet{})
 	before := w.started("ant")
 	filler := filepath.Join(w.State, "filler")
