@@ -178,7 +178,10 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 		case reconcile.Route:
 			b.checkRoute(in, route, a)
 			if a.Entry.Slot != b.routed && a.Entry.Slot != plans.NoSlot {
-				b.before, b.routed, b.since = b.routed, a.Entry.Slot, b.w.now
+				b.before, b.routed = b.routed, a.Entry.Slot
+				if route.Entry.Slot != b.routed { // else it was led there already, and this is an edit
+					b.since = b.w.now
+				}
 				app := in.Facts.Instance(b.routed, "app")
 				b.back = app != nil && b.baked[app.Generation]
 			}
