@@ -40,7 +40,7 @@ lint:
 bench: deps ## benchmarks; each prints its ratio to the floor
 	@.ci/bench
 
-soak: deps ## the long forms of the tests; results go to docs/soak.md
+soak: vm ## the long forms of the tests; results go to docs/soak.md
 	@.ci/soak
 
 clean: ## remove what was built
