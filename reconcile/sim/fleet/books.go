@@ -53,6 +53,7 @@ type log struct {
 	begun   map[string]bool              // who was ever told to move
 	batch   int                          // under way
 	rules   plans.BatchPolicy            // in force when it began
+	baked   bool                         // it was passed, and something else is waited for
 	most    int                          // how many may be told to move in it
 	asked   int                          // how often a rule could have been worked out
 	stage   []string                     // told to move in it, in their order

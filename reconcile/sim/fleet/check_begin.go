@@ -87,14 +87,11 @@ func (b *Books) told(now time.Time, l *log, m *reconcile.RolloutMember) {
 func (b *Books) opened(now time.Time, l *log, batch int) {
 	if l.batch != 0 && len(l.stage) > 0 {
 		at, who := b.passed(l)
-		bake := l.rules.Bake.Std()
-		if l.batch == reconcile.CanaryBatch && l.rules.Canary != nil {
-			bake = l.rules.Canary.Bake.Std()
-		}
+		bake := l.bake()
 		switch {
 		case who != "":
 			b.fail("S3", "%s of %s begins, and %s is not at rest: %s", reconcile.BatchName(batch), l.ID, reconcile.BatchName(l.batch), who)
-		case now.Before(at.Add(bake + b.unseen(at))):
+		case !l.baked && now.Before(at.Add(bake+b.unseen(at))):
 			b.fail("S3", "%s of %s begins %s after %s came to rest, the bake is %s and %s of it was seen by nobody", reconcile.BatchName(batch), l.ID, now.Sub(at), reconcile.BatchName(l.batch), bake, b.unseen(at))
 		}
 		failed, finished := l.tried()
@@ -115,6 +112,7 @@ func (b *Books) opened(now time.Time, l *log, batch int) {
 	if l.batch == 0 && l.first.Canary != nil && batch != reconcile.CanaryBatch {
 		b.fail("S3", "%s of %s begins and there was no canary", reconcile.BatchName(batch), l.ID)
 	}
+	l.baked = false
 	l.batch, l.stage, l.rules = batch, l.stage[:0], b.policies[l.Policy]
 	l.most = l.limit()
 }
@@ -125,6 +123,27 @@ func (b *Books) opened(now time.Time, l *log, batch int) {
 func (l *log) now() bool {
 	l.asked++
 	return l.asked%(1+len(l.order)/100) == 0
+}
+
+// waits takes in that a batch was passed and the next waits for something else, an
+// answer or a window: its bake is held now, and only its health later.
+func (b *Books) waits(now time.Time, l *log) {
+	if l.Open || l.batch == 0 || l.Batch != l.batch || l.Phase.Closed() || l.Phase == reconcile.RolloutRollingBack || l.Trip != nil {
+		l.baked = l.baked && !l.Open
+		return
+	}
+	if at, who := b.passed(l); !l.baked && who == "" && now.Before(at.Add(l.bake()+b.unseen(at))) {
+		b.fail("S3", "%s of %s is passed %s after it came to rest, the bake is %s", reconcile.BatchName(l.batch), l.ID, now.Sub(at), l.bake())
+	}
+	l.baked = true
+}
+
+// bake is how long the batch under way is watched.
+func (l *log) bake() time.Duration {
+	if l.batch == reconcile.CanaryBatch && l.rules.Canary != nil {
+		return l.rules.Canary.Bake.Std()
+	}
+	return l.rules.Bake.Std()
 }
 
 // limit is how many may be in the batch under way.

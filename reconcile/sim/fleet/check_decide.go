@@ -54,6 +54,7 @@ func (b *Books) Decided(now time.Time, d *reconcile.RolloutDelta, answers map[st
 	b.members(now, d)
 	for _, id := range touched {
 		l := b.logs[id]
+		b.waits(now, l)
 		b.checkBreaker(l, before[id])
 		b.checkStopped(l, before[id], d, answers)
 		if l.Phase.Closed() {
