@@ -69,8 +69,11 @@ func (m *machine) lost(p part) bool {
 		return false
 	}
 	if n := m.startsSince(p.key, a.Since); n >= crashStarts || i.Restarts >= crashStarts {
-		m.failInstance(p, p.name+" crashes in a loop: "+plural(max(n, i.Restarts), "start", "starts")+
-			", last exit status "+itoa(i.Exit))
+		why := p.name + " crashes in a loop: " + plural(max(n, i.Restarts), "start", "starts")
+		if i.Exit != 0 || i.Phase != observed.Running { // of one that runs again it may not be known
+			why += ", last exit status " + itoa(i.Exit)
+		}
+		m.failInstance(p, why)
 		return true
 	}
 	if i.Phase == observed.Exited && !i.Restarting && ends(p, i) {

@@ -48,7 +48,8 @@ type looker struct {
 
 // tail gives an instance that ended badly, or answers badly, its last lines.
 func (l *looker) tail(ctx context.Context, rt drivers.Runtime, in *observed.Instance) {
-	ended := in.Phase == observed.Exited && in.Exit != 0 || in.Restarting
+	// One that the engine started again may be seen in a moment in which it runs.
+	ended := in.Phase == observed.Exited && in.Exit != 0 || in.Restarting || in.Restarts > 0 && l.now().Sub(in.Started) < time.Minute
 	if !ended && (l.unwell == nil || !l.unwell(idOf(in))) {
 		return
 	}

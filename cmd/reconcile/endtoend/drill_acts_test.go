@@ -89,7 +89,7 @@ func (d *drill) abort() {
 	before := d.running()
 	bad := d.goTo("1.28", map[string]string{"FAIL": "health"})
 	d.pass(3)
-	q := d.tripped(all[:2], all[:2], "not well")
+	q := d.tripped(all[:2], all[:2], "serve: version")
 	d.untouched("trip of the canaries", before, all)
 	d.answer(q, reconcile.AbortRollout)
 	d.pass(3)

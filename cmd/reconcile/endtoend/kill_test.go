@@ -137,12 +137,13 @@ var (
 	attempts  = regexp.MustCompile(`\ba[0-9]+-[0-9a-f]{4}\b`)
 	questions = regexp.MustCompile(`\b(retry|removal)-[0-9a-f]{8}\b`)
 	rollouts  = regexp.MustCompile(`\bro-[0-9a-f]{6}(-[0-9]+)?(\.trip[0-9]+-[0-9a-f]{8})?\b`)
+	exits     = regexp.MustCompile(`, last exit status [0-9]+`) // of one that runs again it is not known
 	instants  = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}[.0-9]*)?( UTC|Z)?)?`)
 )
 
 // plain is text without what differs from one run to the next.
 func plain(s string) string {
-	for re, with := range map[*regexp.Regexp]string{durations: "TIME", attempts: "ATTEMPT", questions: "${1}-ID", rollouts: "ROLLOUT", instants: "DATE"} {
+	for re, with := range map[*regexp.Regexp]string{durations: "TIME", attempts: "ATTEMPT", questions: "${1}-ID", rollouts: "ROLLOUT", exits: "", instants: "DATE"} {
 		s = re.ReplaceAllString(s, with)
 	}
 	return s
