@@ -473,9 +473,12 @@ func (e *Engine) follow(m *member, before []observed.Instance, now time.Time) {
 		was := slices.IndexFunc(before, func(b observed.Instance) bool {
 			return b.ID == in.ID && b.Phase == in.Phase && b.Restarts == in.Restarts
 		})
-		if in.Log == "" && was >= 0 {
-			// A look at everything reads no logs; what was read before still tells.
-			in.Log = before[was].Log
+		if in.Log == "" {
+			// A look at everything reads no logs, and neither does one at something
+			// that was just started again: what was read before still tells.
+			if b := slices.IndexFunc(before, func(b observed.Instance) bool { return b.ID == in.ID }); b >= 0 {
+				in.Log = before[b].Log
+			}
 		}
 		if in.Phase != observed.Running || in.Job {
 			continue

@@ -90,7 +90,8 @@ func (d *drill) tripped(started, failed []string, log string) string {
 	}
 	trip := d.one(reconcile.RolloutBreakerTripped, list)
 	if trip.Fields["failed"] != strings.Join(failed, ",") || !strings.Contains(trip.Text, "2 failures in a row (maxConsecutiveFailures 2)") ||
-		!strings.Contains(trip.Fields["log"]+trip.Text, log) {
+		// Who is killed may not have read the last output before what said it was gone.
+		d.chaos == "" && !strings.Contains(trip.Fields["log"]+trip.Text, log) {
 		d.t.Errorf("it tripped otherwise: %s %v", trip.Text, trip.Fields)
 	}
 	asked := d.one(reconcile.RolloutQuestion, list).Fields["question"]
