@@ -72,10 +72,32 @@ func (m *machine) careFor(v *Version, parts []part) {
 		default:
 			continue
 		}
+		if d := m.unready(v, p); d != nil {
+			// It would fail for want of its data, and say less about it.
+			m.say(Degraded, "", startKey(p.key)+" cannot be started: "+sentence(*d.Problem), "it is started when its data are there")
+			m.report.Problem = cloneProblem(d.Problem)
+			m.poll(pollBlind)
+			continue
+		}
 		if err := m.start(Repair, v, p, v.Attempt, startKey(p.key)+" serves and has to run"); err != nil {
 			m.say(Degraded, "", err.Error(), "")
 		}
 	}
+}
+
+// unready returns a dataset the part mounts that is there and cannot be used, such
+// as one whose key is not loaded; nil if there is none.
+func (m *machine) unready(v *Version, p part) *observed.Dataset {
+	for _, mount := range plans.Sorted(p.svc.Mounts) {
+		id := m.rec.Data[mount.Volume].Dataset
+		if own, has := v.Data[mount.Volume]; has {
+			id = own
+		}
+		if d := m.dataset(id); d != nil && !d.Ready && d.Problem != nil {
+			return d
+		}
+	}
+	return nil
 }
 
 // ends says that an instance may stay down by its service's restart rule.

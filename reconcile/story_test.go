@@ -177,6 +177,15 @@ func (s *story) command(line string) {
 			}
 		}
 		s.data = &reconcile.DataWord{Snapshot: snapshot, Granted: word == "restore"}
+	case "lock", "unlock":
+		for i := range f.Datasets {
+			if d := &f.Datasets[i]; ids.ReplaceAllString(d.ID, "$1") == args[0] {
+				d.Ready, d.Problem = word == "unlock", nil
+				if !d.Ready {
+					d.Problem = &observed.Problem{Op: "use", Ref: d.ID, Class: observed.Environment, Text: "its key is not loaded", Hint: "run zfs load-key"}
+				}
+			}
+		}
 	case "lose-data":
 		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return d.ID == args[0] })
 	case "foreign":

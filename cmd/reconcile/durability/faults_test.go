@@ -110,6 +110,9 @@ func TestKeyNotLoaded(t *testing.T) {
 	if r.Exit == 0 {
 		t.Errorf("reconcile is content without the key:\n%s%s", r.Stdout, r.Stderr)
 	}
+	if !strings.Contains(r.Stdout+r.Stderr, "load-key") {
+		t.Errorf("it does not say how to load the key:\n%s%s", r.Stdout, r.Stderr)
+	}
 	if _, err := w.Ask(w.ctx, host, "/"); err == nil {
 		t.Error("something serves without the key")
 	}
