@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -68,6 +69,10 @@ func (m *machine) careFor(v *Version, parts []part) {
 			m.moved("stopped", startKey(p.key), startKey(p.key)+" has stopped with exit status "+itoa(i.Exit))
 			if m.resting(p) {
 				continue
+			}
+			if want, err := m.order(v, p, v.Attempt, true); err == nil && len(i.Ports) > 0 && !maps.Equal(i.Ports, want.Ports) {
+				// A port that was given up, or taken by another meanwhile, cannot be had back.
+				m.removeAlone(Repair, i.Key, "its ports are others now")
 			}
 		default:
 			continue
