@@ -51,7 +51,7 @@ func edgeOf(t *testing.T, name string, n int) *edge {
 		"bake: 2m", "bake: "+batchBake.String(),
 		"bake: 30s", "bake: 50ms",
 		"stagger: 5s", "stagger: 10ms",
-		"interval: 2s, successes: 3", "interval: 50ms, successes: 2, timeout: 5s",
+		"interval: 2s, successes: 3", "interval: 250ms, successes: 2, timeout: 5s",
 		"healthWithin: 1m", "healthWithin: 4s",
 		"port: 8080", "port: 8080\n      stopTimeout: 5s")
 	return e

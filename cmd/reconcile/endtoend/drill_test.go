@@ -15,10 +15,15 @@ import (
 // The drill of examples/rolling-canary: an upgrade by canary and batches, then
 // broken versions and everything a person can say to them, with requests on all
 // routes. None of them fails, and nobody who was not started is touched.
+// The long form has all fifty tenants of the example.
 func TestDrillProcess(t *testing.T) {
 	t.Parallel()
+	n, sizes, first, second := 9, nineSizes, 3, 6
+	if *soak {
+		n, sizes, first, second = 50, fiftySizes, 3, 19
+	}
 	w := newWorldOf(t, process, func(c *stage.Config) { c.Ports = shop.Ports(3) })
-	d := newDrill(w, 50, fiftySizes, 3, 19)
+	d := newDrill(w, n, sizes, first, second)
 	d.play()
 	d.clear()
 }
@@ -36,15 +41,16 @@ func TestDrillDocker(t *testing.T) {
 
 // The reconciler is killed at every kind of boundary as it comes, through the
 // whole drill, and started again: each act ends as it does where nobody is killed.
-// The long form has all fifty, and dies at every single boundary of nine.
+// It is a long form: it dies at every single boundary of nine tenants, and at
+// every kind of them with all fifty.
 func TestDrillChainedKill(t *testing.T) {
-	t.Parallel()
-	if *soak {
-		chainedDrill(t, "chain:", 9, nineSizes, 3, 6)
-		chainedDrill(t, "kinds:", 50, fiftySizes, 3, 19)
-		return
+	if !*soak {
+		t.Skip("a long form (-soak); TestChainedKillProcess comes by the same boundaries with one tenant")
 	}
+	t.Parallel()
 	chainedDrill(t, "kinds:", 9, nineSizes, 3, 6)
+	chainedDrill(t, "chain:", 9, nineSizes, 3, 6)
+	chainedDrill(t, "kinds:", 50, fiftySizes, 3, 19)
 }
 
 // The batches of a rollout of all, by the policy: 20 % rounded up, and none that
