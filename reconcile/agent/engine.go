@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"container/heap"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -345,50 +344,6 @@ func (e *Engine) Saw(s *sight) {
 	}
 }
 
-// first settles, on the first full look, whose host this is. An empty journal
-// beside things that bear our mark is not taken for a new host, and neither is
-// a route table with another controller's id.
-func (e *Engine) first(s *sight) {
-	if e.fresh && len(s.tenants()) == 0 && len(s.problems()) == 0 {
-		e.fresh = false
-		e.pending.Delete(journal.Meta, metaAdopt)
-	}
-	e.env.Empty = e.fresh
-	if s.controller != "" && s.controller != e.owner.Controller {
-		e.env.OtherController = s.controller
-	}
-	e.adopted(s.at)
-}
-
-// adopted takes a person's word that the host is ours.
-func (e *Engine) adopted(now time.Time) {
-	if !e.env.Empty && e.env.OtherController == "" {
-		return
-	}
-	id := reconcile.AdoptID(e.env.Fleet, e.env.Node, e.env.OtherController)
-	if e.answers[id] != Adopt {
-		return
-	}
-	e.env.Empty, e.env.OtherController, e.fresh = false, "", false
-	e.pending.Delete(journal.Meta, metaAdopt)
-	if err := e.hear(id, "", now, &e.pending); err != nil {
-		e.log.Error("answer not written down", "err", err)
-	}
-	e.urgent = true
-	for _, m := range e.members {
-		e.touch(m)
-	}
-}
-
-// Adopt is the answer that makes a host with objects of ours, and no memory of
-// them, ours again.
-const Adopt = "adopt"
-
-// Claims says that our id shall be written beside the route table.
-func (e *Engine) Claims() bool {
-	return e.started && !e.env.Empty && e.env.OtherController == "" && e.controller != e.owner.Controller
-}
-
 func (e *Engine) saw(m *member, s *sight) {
 	before := m.facts
 	runtime := e.runtimeName(m)
@@ -509,29 +464,6 @@ func (e *Engine) follow(m *member, before []observed.Instance, now time.Time) {
 	}
 }
 
-// wakeAt sets when m steps again by itself.
-func (e *Engine) wakeAt(m *member, at time.Time) {
-	m.wake = at
-	switch {
-	case at.IsZero() && m.index >= 0:
-		heap.Remove(&e.wakes, m.index)
-	case at.IsZero():
-	case m.index >= 0:
-		heap.Fix(&e.wakes, m.index)
-	default:
-		heap.Push(&e.wakes, m)
-	}
-}
-
-// Due marks the tenants whose time has come: they are looked at, then stepped.
-func (e *Engine) Due(now time.Time) {
-	for len(e.wakes) > 0 && !e.wakes[0].wake.After(now) {
-		m := heap.Pop(&e.wakes).(*member)
-		m.wake = time.Time{}
-		e.touch(m)
-	}
-}
-
 // Skip takes out of every tenant's clocks time that passed unseen: it proves no
 // health and uses up no deadline.
 func (e *Engine) Skip(unseen time.Duration) {
@@ -543,15 +475,6 @@ func (e *Engine) Skip(unseen time.Duration) {
 	}
 }
 
-// Next returns when a tenant or a rollout is due by itself; zero: none is.
-func (e *Engine) Next() time.Time {
-	next := e.rollout.runs.Next()
-	if len(e.wakes) > 0 && (next.IsZero() || e.wakes[0].wake.Before(next)) {
-		return e.wakes[0].wake
-	}
-	return next
-}
-
 // Idle says that nothing waits for a look or a step and nothing is under way.
 func (e *Engine) Idle() bool {
 	return e.started && len(e.stale) == 0 && len(e.ready) == 0 && !e.urgent && e.inFlight == 0
@@ -559,26 +482,3 @@ func (e *Engine) Idle() bool {
 
 // Settled says that nothing is left for a pass to wait for.
 func (e *Engine) Settled() bool { return e.Idle() && len(e.open) == 0 && !e.rollout.runs.Moves() }
-
-// wakeHeap orders members by their wake.
-type wakeHeap []*member
-
-func (h wakeHeap) Len() int           { return len(h) }
-func (h wakeHeap) Less(i, j int) bool { return h[i].wake.Before(h[j].wake) }
-func (h wakeHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *wakeHeap) Push(x any) {
-	m := x.(*member)
-	m.index = len(*h)
-	*h = append(*h, m)
-}
-func (h *wakeHeap) Pop() any {
-	old := *h
-	m := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	m.index = -1
-	return m
-}
