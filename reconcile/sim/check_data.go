@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -113,6 +114,10 @@ func (b *books) noteGivenUp(in reconcile.Input) {
 	}
 }
 
+// lateness is how long after its order an effect may be seen: the deadline of an
+// action and a turn.
+const lateness = 10 * time.Second
+
 // checkRetention holds S6 for what was given up: nothing goes before its time,
 // while somebody holds it, or while it is the last to lead back from what serves.
 func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a reconcile.Action) {
@@ -132,7 +137,8 @@ func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a recon
 		switch {
 		case len(d.Holds) > 0:
 			b.fail("S6", "%s is destroyed, and it is held by %v", d.ID, d.Holds)
-		case d.Role == observed.Discarded && age < retention.Discarded.For.Std():
+		// Its time begins when it is ordered to be given up, which may be seen late.
+		case d.Role == observed.Discarded && age < retention.Discarded.For.Std()-lateness:
 			b.fail("S6", "%s is destroyed %s after it was given up", d.ID, age)
 		case d.Role == observed.Discarded && b.newer(in, d) < retention.Discarded.Count:
 			b.fail("S6", "%s is destroyed, and is among the newest %d", d.ID, retention.Discarded.Count)
