@@ -17,7 +17,9 @@ func (m *machine) obey() {
 	case p.Back && !withheld && m.blind() == nil:
 		m.report.NoWayBack = m.takeBack("rollout "+p.Rollout+" took it back", p.From)
 	case p.Withhold != "" && !p.Back && !withheld:
+		// With the time, because a rollout's id may come again when it is long
+		// forgotten, and an answer of then is no answer now.
 		m.rec.withhold(Withheld{Target: m.target, Reason: p.Withhold, Why: "rollout " + p.Rollout + " was closed without it",
-			Since: m.now, Attempt: p.Rollout})
+			Since: m.now, Attempt: p.Rollout + " at " + stamp(m.now)})
 	}
 }
