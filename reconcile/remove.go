@@ -182,6 +182,7 @@ func (m *machine) giveUpData() bool {
 		all = false
 		m.act(Removing, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 			Why: "the tenant is removed; its data stay for the grace"})
+		m.discard(d.ID) // it keeps its date where the tenant comes back
 	}
 	return all
 }

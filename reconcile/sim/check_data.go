@@ -140,7 +140,7 @@ func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a recon
 		// Its time begins when it is ordered to be given up, which may be seen late.
 		case d.Role == observed.Discarded && age < retention.Discarded.For.Std()-lateness:
 			b.fail("S6", "%s is destroyed %s after it was given up", d.ID, age)
-		case d.Role == observed.Discarded && b.newer(in, rec, d) < retention.Discarded.Count:
+		case d.Role == observed.Discarded && b.newer(in, d) < retention.Discarded.Count:
 			b.fail("S6", "%s is destroyed, and is among the newest %d", d.ID, retention.Discarded.Count)
 		case d.Role == observed.Origin && in.Now.Sub(d.Created) < kept:
 			b.fail("S6", "%s is destroyed %s after it was taken", d.ID, in.Now.Sub(d.Created))
@@ -151,17 +151,13 @@ func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a recon
 }
 
 // newer counts the discarded datasets of the same volume given up later.
-func (b *books) newer(in reconcile.Input, rec reconcile.Record, d *observed.Dataset) int {
+func (b *books) newer(in reconcile.Input, d *observed.Dataset) int {
 	n := 0
 	for _, o := range in.Facts.Datasets {
 		if o.Role != observed.Discarded || o.Volume != d.Volume || o.ID == d.ID {
 			continue
 		}
-		since := b.givenUp[o.ID]
-		if dated := rec.Discards[o.ID]; dated.After(since) {
-			since = dated // what a removal left is dated anew where the tenant is back
-		}
-		if since.After(b.givenUp[d.ID].Add(-lateness)) {
+		if b.givenUp[o.ID].After(b.givenUp[d.ID].Add(-lateness)) {
 			n++
 		}
 	}
