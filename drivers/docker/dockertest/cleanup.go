@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -24,7 +22,7 @@ import (
 // the error. It may be called again.
 func (e *Engine) Stop() error {
 	e.removeContainers()
-	errs := []error{e.Shutdown(), e.killAll(), e.unmount(), e.removeBridges(), e.removeCgroups()}
+	errs := []error{e.Shutdown(), e.killAll(), e.unmount(), e.pool.removeBridges(), e.removeCgroups()}
 	entries, err := os.ReadDir(e.Dir)
 	errs = append(errs, err)
 	for _, f := range entries {
@@ -33,7 +31,7 @@ func (e *Engine) Stop() error {
 	if left := e.Leftovers(); len(left) > 0 {
 		errs = append(errs, fmt.Errorf("stop engine: left over: %s", strings.Join(left, ", ")))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.pool.release())...)
 }
 
 // Leftovers names what is still there of an engine that was stopped:
@@ -46,7 +44,7 @@ func (e *Engine) Leftovers() []string {
 	for _, m := range e.mounts() {
 		left = append(left, "mount "+m)
 	}
-	for _, b := range e.bridges() {
+	for _, b := range e.pool.bridges() {
 		left = append(left, "bridge "+b)
 	}
 	for _, dir := range e.cgroups() {
@@ -150,51 +148,6 @@ func (e *Engine) unmount() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// bridges are the interfaces with an address of the engine's range.
-func (e *Engine) bridges() []string {
-	_, pool, err := net.ParseCIDR(e.pool)
-	if err != nil {
-		return nil
-	}
-	all, _ := net.Interfaces()
-	var names []string
-	for _, i := range all {
-		addrs, _ := i.Addrs()
-		for _, a := range addrs {
-			if ip, ok := a.(*net.IPNet); ok && pool.Contains(ip.IP) {
-				names = append(names, i.Name)
-			}
-		}
-	}
-	return names
-}
-
-func (e *Engine) removeBridges() error {
-	var errs []error
-	for _, name := range e.bridges() {
-		if out, err := exec.Command("ip", "link", "delete", name).CombinedOutput(); err != nil {
-			errs = append(errs, fmt.Errorf("remove bridge %s: %w: %s", name, err, out))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// freePool returns an address range 10.N.0.0/16 that no interface of the
-// machine uses, from the nth on.
-func freePool(n int) string {
-	addrs, _ := net.InterfaceAddrs()
-	for i := range 64 {
-		_, pool, _ := net.ParseCIDR(fmt.Sprintf("10.%d.0.0/16", 128+(n+i)%64))
-		if !slices.ContainsFunc(addrs, func(a net.Addr) bool {
-			ip, ok := a.(*net.IPNet)
-			return ok && (pool.Contains(ip.IP) || ip.Contains(pool.IP))
-		}) {
-			return pool.String()
-		}
-	}
-	return fmt.Sprintf("10.%d.0.0/16", 128+n)
 }
 
 func (e *Engine) cgroups() []string {

@@ -27,8 +27,8 @@ type Engine struct {
 	Host string
 	Dir  string
 
-	mark string // names its cgroups and its address range
-	pool string // "10.N.0.0/16"
+	mark string // names its cgroups
+	pool *pool
 
 	mu   sync.Mutex // guards cmd and done
 	cmd  *exec.Cmd
@@ -69,7 +69,9 @@ func Start(ctx context.Context, dir string) (*Engine, error) {
 	e := &Engine{
 		Host: "unix://" + dir + "/s", Dir: dir,
 		mark: fmt.Sprintf("dockertest-%08x", h.Sum32()),
-		pool: freePool(int(h.Sum32() % 64)),
+	}
+	if e.pool, err = claimPool(); err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
 	}
 	if err := e.run(ctx); err != nil {
 		return nil, errors.Join(err, e.Stop())
@@ -90,7 +92,7 @@ func (e *Engine) run(ctx context.Context) error {
 		"--data-root", e.path("d"), "--exec-root", e.path("e"), "--pidfile", e.path("pid"),
 		"--host", e.Host, "--bridge", "none", "--iptables=false", "--ip6tables=false",
 		"--ip-forward=false", "--ip-masq=false", "--userland-proxy=true",
-		"--default-address-pool", "base=" + e.pool + ",size=26",
+		"--default-address-pool", "base=" + e.pool.net.String() + ",size=26",
 		"--cgroup-parent", "/" + e.mark, "--log-level", "warn", "--shutdown-timeout", "5",
 	}
 	if !overlays(e.Dir) {

@@ -50,7 +50,7 @@ func (e *Engine) Restart(ctx context.Context) error {
 // PowerLoss ends the engine and every container at once, as a reboot does:
 // what is kept under /run on a real host is gone.
 func (e *Engine) PowerLoss() error {
-	return errors.Join(e.Kill(), e.killAll(), e.unmount(), e.removeBridges(), os.RemoveAll(e.path("e")))
+	return errors.Join(e.Kill(), e.killAll(), e.unmount(), e.pool.removeBridges(), os.RemoveAll(e.path("e")))
 }
 
 // forgetContainerd waits for the containerd of an engine that was killed, which
