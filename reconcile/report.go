@@ -59,6 +59,9 @@ func (m *machine) tell() {
 	r.Tenant, r.Target, r.Op = m.in.Name, m.target, m.op()
 	if a := rec.Attempt; a != nil {
 		r.Phase, r.InMotion, r.Op = a.Phase, true, a.Op
+		// One the plan moved on from is undone for another target, also where the
+		// plan has come back to its own.
+		r.ToTarget = a.Target == m.target && a.Reason != superseded
 	}
 	if cur := rec.Current; cur != nil {
 		r.Active, r.Generation = cur.Slot, cur.Generation

@@ -27,7 +27,7 @@ func (d *decision) heard(name string) {
 		d.left(m)
 	case s.spoke() && m.Back:
 		d.judgeBack(m, &s.report)
-	case s.spoke() && (m.busy() || m.Class == ClassFailed || m.Class == ClassHeld && m.Begun && s.report.InMotion || m.Class == ClassUpgraded && m.Batch == a.Batch && a.Open):
+	case s.spoke() && (m.busy() || m.Class == ClassFailed || m.Class == ClassHeld && m.Begun && s.report.ToTarget || m.Class == ClassUpgraded && m.Batch == a.Batch && a.Open):
 		d.judge(m, &s.report)
 	}
 }
@@ -90,17 +90,18 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 			a.unseen[m.Tenant] = true // neither healthy nor failed
 			// That it moves is known of a tenant whose host is not.
 			a.change(m, func(m *RolloutMember) {
-				m.Begun = m.Begun || r.InMotion
-				m.Retry = m.Retry && !(r.InMotion && !r.Failed)
+				m.Begun = m.Begun || r.ToTarget
+				m.Retry = m.Retry && !(r.ToTarget && !r.Failed)
 			})
 		}
 		return
 	}
 	delete(a.unseen, m.Tenant)
 	a.change(m, func(m *RolloutMember) {
-		m.Moves = r.InMotion && r.State != Held // held, it stands where it is for as long as a person likes
-		m.Begun = m.Begun || r.InMotion || r.Done || r.Failed && !m.Retry
-		if r.InMotion && !r.Failed {
+		// What ends or is undone of an older target is nothing the rollout began.
+		m.Moves = r.ToTarget && r.State != Held // held, it stands where it is for as long as a person likes
+		m.Begun = m.Begun || r.ToTarget || r.Done || r.Failed && !m.Retry
+		if r.ToTarget && !r.Failed {
 			m.Retry = false
 		}
 	})
@@ -119,7 +120,7 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		}
 	case r.State == Held && !r.Done:
 		a.class(m, ClassHeld, r.Why, d.now)
-	case r.InMotion:
+	case r.ToTarget, r.InMotion && was != ClassFailed:
 		a.class(m, ClassMoving, "", d.now)
 		a.change(m, func(m *RolloutMember) { m.Unwell, m.Accepted = time.Time{}, false })
 	case r.Done:

@@ -39,6 +39,8 @@ type puppet struct {
 	release  string
 	withheld map[plans.Target]string
 	until    time.Time // on its way until then
+	to       plans.Target
+	brings   string // the release of to
 	back     bool
 	from     string // it goes back to
 	held     bool
@@ -96,7 +98,7 @@ func (w *wave) spec() reconcile.RolloutPlan {
 }
 
 // speak is a tenant's step.
-func (p *puppet) speak(now time.Time, bad bool) reconcile.Report {
+func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.Report {
 	obeys := p.permit.Target == p.target
 	reason := p.withheld[p.target]
 	if obeys && p.until.IsZero() && !p.blind {
@@ -106,7 +108,7 @@ func (p *puppet) speak(now time.Time, bad bool) reconcile.Report {
 		case p.permit.Back && p.stuck:
 		case p.permit.Back && reason == "" && p.at == p.target:
 			p.withheld[p.target] = reconcile.RolledBack
-			p.until, p.back, p.from = now.Add(5*time.Second), true, p.permit.From
+			p.until, p.to, p.back, p.from = now.Add(5*time.Second), p.target, true, p.permit.From
 		case p.permit.Withhold != "" && !p.permit.Back && reason == "":
 			p.withheld[p.target] = p.permit.Withhold
 		}
@@ -118,19 +120,20 @@ func (p *puppet) speak(now time.Time, bad bool) reconcile.Report {
 		switch {
 		case p.back:
 			p.at, p.release = plans.Target{Core: p.from}, strings.TrimPrefix(p.from, "g1:")
-		case bad:
-			p.withheld[p.target] = reconcile.Failed
+		case bad(p.brings):
+			p.withheld[p.to] = reconcile.Failed
 		default:
-			p.at, p.release = p.target, p.want.Release
+			p.at, p.release = p.to, p.brings // whatever the plan says since
 		}
 		p.until, p.back = time.Time{}, false
 	}
 	reason = p.withheld[p.target]
 	if p.until.IsZero() && obeys && p.permit.Go && !p.permit.Back && p.at != p.target && reason == "" && !p.held && !p.blind {
-		p.until = now.Add(time.Minute)
+		p.until, p.to, p.brings = now.Add(time.Minute), p.target, p.want.Release
 	}
 	r := reconcile.Report{Tenant: p.want.Name, Target: p.target, Reached: p.at, Release: p.release, Generation: p.at.Core,
 		Op: reconcile.Replace, Done: p.at == p.target && p.until.IsZero(), InMotion: !p.until.IsZero(), State: reconcile.Converged}
+	r.ToTarget = r.InMotion && p.to == p.target
 	switch {
 	case p.blind:
 		r.State = reconcile.Unknown
@@ -166,7 +169,7 @@ func (w *wave) settle() {
 	for range 100000 {
 		moved := false
 		for _, p := range w.fleet {
-			r := p.speak(w.now, w.bad[p.want.Release] || w.bad[p.want.Name+"@"+p.want.Release])
+			r := p.speak(w.now, func(release string) bool { return w.bad[release] || w.bad[p.want.Name+"@"+release] })
 			if !sameReport(r, p.report) {
 				p.report, moved = r, true
 				w.runs.Hear(r)
@@ -193,7 +196,7 @@ func (w *wave) settle() {
 
 func sameReport(a, b reconcile.Report) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Target == b.Target && a.Done == b.Done && a.Failed == b.Failed &&
-		a.InMotion == b.InMotion && a.Restored == b.Restored && a.Reached == b.Reached && a.Why == b.Why &&
+		a.InMotion == b.InMotion && a.ToTarget == b.ToTarget && a.Restored == b.Restored && a.Reached == b.Reached && a.Why == b.Why &&
 		a.Unwell == b.Unwell && a.NoWayBack == b.NoWayBack
 }
 

@@ -174,8 +174,10 @@ type Report struct {
 	Reached plans.Target `json:"reached,omitzero"`
 	// NoWayBack says why the tenant cannot go back though the rollout told it to.
 	NoWayBack string `json:"noWayBack,omitempty"`
-	// InMotion says that an attempt is under way.
+	// InMotion says that an attempt is under way, ToTarget that it is one to
+	// Target, or back from it: not one to something the plan wanted before.
 	InMotion bool `json:"inMotion,omitempty"`
+	ToTarget bool `json:"toTarget,omitempty"`
 	// Kept is the slot kept for the way back, until KeptUntil.
 	Kept      plans.Slot `json:"kept,omitempty"`
 	KeptUntil time.Time  `json:"keptUntil,omitzero"`

@@ -253,6 +253,9 @@ func (t *tenant) tell(w *world) reconcile.Report {
 		r.State = reconcile.StateRemoving
 		return r
 	}
+	if a := t.try; a != nil {
+		r.ToTarget = a.target == t.target && (a.row != undoing || a.reason != "")
+	}
 	reason := t.withheld[t.target]
 	r.Done = t.try == nil && t.reached == t.target
 	r.Failed = reason != "" || t.try != nil && t.try.row == undoing && t.try.reason != "" && t.try.target == t.target
@@ -282,5 +285,5 @@ func (t *tenant) tell(w *world) reconcile.Report {
 // same says that a report tells nothing new to a rollout.
 func same(a, b *reconcile.Report) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Target == b.Target && a.Done == b.Done && a.Failed == b.Failed &&
-		a.InMotion == b.InMotion && a.Restored == b.Restored && a.Reached == b.Reached && a.Generation == b.Generation && a.NoWayBack == b.NoWayBack && a.Unwell == b.Unwell
+		a.InMotion == b.InMotion && a.ToTarget == b.ToTarget && a.Restored == b.Restored && a.Reached == b.Reached && a.Generation == b.Generation && a.NoWayBack == b.NoWayBack && a.Unwell == b.Unwell
 }
