@@ -90,7 +90,7 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 			a.unseen[m.Tenant] = true // neither healthy nor failed
 			// That it moves is known of a tenant whose host is not.
 			a.change(m, func(m *RolloutMember) {
-				m.Begun = m.Begun || r.ToTarget
+				m.begins(r)
 				m.Retry = m.Retry && !(r.ToTarget && !r.Failed)
 			})
 		}
@@ -100,7 +100,8 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	a.change(m, func(m *RolloutMember) {
 		// What ends or is undone of an older target is nothing the rollout began.
 		m.Moves = r.ToTarget && r.State != Held // held, it stands where it is for as long as a person likes
-		m.Begun = m.Begun || r.ToTarget || r.Done || r.Failed && !m.Retry
+		m.begins(r)
+		m.Begun = m.Begun || r.Done || r.Failed && !m.Retry
 		if r.ToTarget && !r.Failed {
 			m.Retry = false
 		}
@@ -152,6 +153,17 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		d.event(RolloutTenantHealth, m.Tenant, a.ID+": "+m.Tenant+" runs what the plan says and is well", "healthy", "true")
 	case ClassFailed:
 		d.event(RolloutTenantFailed, m.Tenant, a.ID+": "+m.Tenant+" failed: "+m.Why, "batch", batchField(m.Batch), "why", m.Why, "log", m.Log)
+	}
+}
+
+// begins takes in that the member is on its way. Where it comes from is known
+// now: it may have ended what an older release began since it was planned.
+func (m *RolloutMember) begins(r *Report) {
+	if r.ToTarget && !m.Begun {
+		m.Begun = true
+		if !r.Failed {
+			m.From, m.FromRelease = r.Reached, r.Release
+		}
 	}
 }
 

@@ -172,6 +172,10 @@ func (s *waveStory) command(f []string) {
 		s.run(d.Std())
 	case "show":
 		s.show()
+	case "runs":
+		for _, name := range args {
+			fmt.Fprintf(&s.out, "%s runs %s\n", name, s.puppet(name).release)
+		}
 	case "why":
 		fmt.Fprintf(&s.out, "%s: %s\n", args[0], s.puppet(args[0]).permit.Why)
 	default:
