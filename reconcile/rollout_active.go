@@ -25,6 +25,7 @@ type active struct {
 	failed     int             // failures the breaker counts
 	canaries   int             // of those, in the canary stage
 	tried      int             // finished ones
+	back       string          // its BackID, once it was needed
 	asked      bool            // the question is as the members are
 	dirty      bool            // the header changed
 	changed    map[int]bool    // members that changed

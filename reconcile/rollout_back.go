@@ -14,7 +14,10 @@ func (r *Rollout) BackID() string { return r.ID + ".back-" + digest(8, r.ID, r.N
 
 // takenBack takes a person's word that the rollout under way goes back.
 func (d *decision) takenBack() bool {
-	id := d.run.BackID()
+	if d.run.back == "" {
+		d.run.back = d.run.BackID() // asked for with every decision
+	}
+	id := d.run.back
 	if d.answers[id] != RollbackMoved {
 		return false
 	}
