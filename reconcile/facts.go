@@ -84,7 +84,7 @@ func (m *machine) healthOf(p part) health {
 
 // upSince is when the instance was first seen as it now runs, by our own clock.
 func (m *machine) upSince(k plans.Key, i *observed.Instance) time.Time {
-	s := m.rec.Starts[startKey(k)]
+	s := m.starts(k)
 	if s.ID == i.ID && !s.Last.IsZero() {
 		return s.Last
 	}

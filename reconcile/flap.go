@@ -28,14 +28,21 @@ const (
 
 func startKey(k plans.Key) string { return string(k.Slot) + "/" + k.Service }
 
+// starts are those of the instance last seen in a place; zero where none was.
+func (m *machine) starts(k plans.Key) Starts {
+	if s := m.rec.Starts[startKey(k)]; s != nil {
+		return *s
+	}
+	return Starts{}
+}
+
 // countStarts notes every start that can be seen since the last look.
 func (m *machine) countStarts() {
 	if m.seen.Runtime.Blind() {
 		return
 	}
-	next := map[string]Starts{}
-	for _, key := range sortedKeys(m.rec.Starts) {
-		s := m.rec.Starts[key]
+	next := map[string]*Starts{}
+	for key, s := range plans.Sorted(m.rec.Starts) {
 		s.At = slices.DeleteFunc(s.At, func(t time.Time) bool { return m.now.Sub(t) > flapWindow })
 		if len(s.At) > 0 {
 			next[key] = s
@@ -47,8 +54,12 @@ func (m *machine) countStarts() {
 			continue
 		}
 		key := startKey(in.Key)
-		was, known := m.rec.Starts[key]
+		was, known := m.starts(in.Key), m.rec.Starts[key] != nil
 		s := next[key]
+		if s == nil {
+			s = &Starts{}
+			next[key] = s
+		}
 		n := 0
 		switch {
 		case !known || was.ID != in.ID:
@@ -68,7 +79,6 @@ func (m *machine) countStarts() {
 				s.At = append(s.At, m.now)
 			}
 		}
-		next[key] = s
 	}
 	if len(next) == 0 {
 		next = nil
@@ -79,7 +89,7 @@ func (m *machine) countStarts() {
 // startsSince counts the starts of an instance seen at or after t.
 func (m *machine) startsSince(k plans.Key, t time.Time) int {
 	n := 0
-	for _, at := range m.rec.Starts[startKey(k)].At {
+	for _, at := range m.starts(k).At {
 		if !at.Before(t) {
 			n++
 		}
@@ -90,7 +100,7 @@ func (m *machine) startsSince(k plans.Key, t time.Time) int {
 // flaps says which part of the routed slot starts again and again.
 func (m *machine) flaps(parts []part) (part, bool) {
 	for _, p := range parts {
-		if len(m.rec.Starts[startKey(p.key)].At) > flapStarts {
+		if len(m.starts(p.key).At) > flapStarts {
 			return p, true
 		}
 	}
@@ -100,10 +110,8 @@ func (m *machine) flaps(parts []part) (part, bool) {
 // calm forgets the starts: a new target, a retry or a release begins anew.
 func (m *machine) calm() {
 	m.rec.Flapping = time.Time{}
-	for _, key := range sortedKeys(m.rec.Starts) {
-		s := m.rec.Starts[key]
+	for _, s := range plans.Sorted(m.rec.Starts) {
 		s.At = nil
-		m.rec.Starts[key] = s
 	}
 }
 
@@ -118,7 +126,7 @@ func sortedKeys[V any](m map[string]V) []string {
 // resting says that an instance that ended is given a moment before it is
 // started again, longer each time.
 func (m *machine) resting(p part) bool {
-	s := m.rec.Starts[startKey(p.key)]
+	s := m.starts(p.key)
 	if len(s.At) == 0 {
 		return false
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Record is the memory of one tenant: what cannot be seen. It is a value: Step
-// takes one and returns the next, and never shares memory with the one it took.
+// takes one and returns the next, and never changes the one it took.
 // It is stored as JSON in the journal. What can be seen is never decided from
 // it alone: it explains, times and counts.
 type Record struct {
@@ -72,7 +72,7 @@ type Record struct {
 	Flapping time.Time `json:"flapping,omitzero"`
 	// Starts are the instances last seen, by slot/service, with their starts
 	// within the flap window.
-	Starts map[string]Starts `json:"starts,omitempty"`
+	Starts map[string]*Starts `json:"starts,omitempty"`
 	// Drift names what was found moved and is not repaired yet.
 	Drift []string `json:"drift,omitempty"`
 	// Strays is since when requests are waited for that are open on something
@@ -216,8 +216,9 @@ func (r Record) clone() Record {
 	r.Trouble, r.Outage = copyOf(r.Trouble), copyOf(r.Outage)
 	r.Starts = maps.Clone(r.Starts)
 	for key, s := range plans.Sorted(r.Starts) {
-		s.At = slices.Clone(s.At)
-		r.Starts[key] = s
+		c := *s
+		c.At = slices.Clone(s.At)
+		r.Starts[key] = &c
 	}
 	r.Drift = slices.Clone(r.Drift)
 	r.Removal = copyOf(r.Removal)
@@ -237,11 +238,9 @@ func (v *Version) clone() *Version {
 	return &c
 }
 
+// cloneEntry copies an entry. Its routes are never changed in place: all copies
+// share them.
 func cloneEntry(e plans.Entry) plans.Entry {
-	e.Routes = slices.Clone(e.Routes)
-	for i := range e.Routes {
-		e.Routes[i].Address = maps.Clone(e.Routes[i].Address)
-	}
 	e.Hold = copyOf(e.Hold)
 	return e
 }

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -116,11 +118,16 @@ func (m *machine) sharesData(v *Version, id string) bool {
 func (m *machine) forgetAddress(step Phase, slot plans.Slot) bool {
 	e := cloneEntry(m.rec.Entry)
 	changed := false
-	for i := range e.Routes {
-		if _, has := e.Routes[i].Address[slot]; has && e.Slot != slot {
-			delete(e.Routes[i].Address, slot)
-			changed = true
+	for i, r := range e.Routes {
+		if _, has := r.Address[slot]; !has || e.Slot == slot {
+			continue
 		}
+		if !changed {
+			e.Routes, changed = slices.Clone(e.Routes), true
+		}
+		r.Address = maps.Clone(r.Address)
+		delete(r.Address, slot)
+		e.Routes[i] = r
 	}
 	if changed {
 		m.rec.Entry = e
