@@ -89,6 +89,7 @@ func (m *machine) bake() bool {
 	}
 	left := m.bakeTime() - m.spentAt(m.seen.Runtime.At)
 	if left > 0 {
+		m.limit = "is done when all of it has stayed healthy for " + m.bakeTime().String()
 		m.poll(min(left, 5*time.Second))
 		return false
 	}

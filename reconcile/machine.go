@@ -31,6 +31,7 @@ type machine struct {
 	drift   []Drift
 	recast  bool   // roles of slots changed: care for them once more
 	pending string // a hold that waits for a safe state
+	limit   string // what ends the row under way, for people
 }
 
 // begin clones the memory and takes in the clock, the results and the facts.

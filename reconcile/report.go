@@ -120,7 +120,7 @@ func (m *machine) sayMotion() {
 		m.say(Unknown, "", sentence(t.Problem)+"; nobody's release is to blame", "tries again at "+stamp(t.Next))
 		return
 	}
-	next := ""
+	next := m.limit
 	if m.waiting() {
 		next = "tries again at " + stamp(m.rec.Trouble.Next)
 	}

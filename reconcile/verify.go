@@ -103,6 +103,7 @@ func (m *machine) lost(p part) bool {
 		}
 	}
 	if m.spentAt(look) < within {
+		m.limit = "fails unless " + p.name + " is healthy within " + within.String()
 		m.poll(pollHealth)
 		return false
 	}

@@ -89,6 +89,8 @@ func healthText(in *observed.Instance) string {
 		return "-"
 	case in.Health.Err != nil:
 		return in.Health.Err.Error()
+	case in.Health.Verdict == observed.Unproven && in.Health.Last != "":
+		return "not proved yet: " + in.Health.Last
 	case in.Health.Last != "":
 		return string(in.Health.Verdict) + ": " + in.Health.Last
 	}
