@@ -31,8 +31,9 @@ type world struct {
 	kills int
 }
 
-// mostKills bounds how often one pass is begun again after it was killed.
-const mostKills = 200
+// mostKills bounds how often one pass is begun again after it was killed; one
+// pass over nine tenants has several hundred boundaries.
+const mostKills = 2000
 
 var worlds atomic.Int32
 
