@@ -94,15 +94,15 @@ func (b *Books) opened(now time.Time, l *log, batch int) {
 		case !l.baked && now.Before(at.Add(bake+b.unseen(at))):
 			b.fail("S3", "%s of %s begins %s after %s came to rest, the bake is %s and %s of it was seen by nobody", reconcile.BatchName(batch), l.ID, now.Sub(at), reconcile.BatchName(l.batch), bake, b.unseen(at))
 		}
-		failed, finished := l.tried()
+		failed, finished, canaries := l.tried()
 		if l.Trip != nil || l.Phase.Closed() || l.Phase == reconcile.RolloutRollingBack {
-			failed = 0 // it is stopped at once
+			failed, canaries = 0, 0 // it is stopped at once
 		}
 		if ratio := l.rules.MaxFailureRatio; ratio > 0 && failed > 0 && float64(failed) >= ratio*float64(finished) {
 			b.fail("breaker", "%s of %s begins, and %d of %d failed: the policy lets less than %g", reconcile.BatchName(batch), l.ID, failed, finished, ratio)
 		}
-		if l.batch == reconcile.CanaryBatch && failed > 0 {
-			b.fail("breaker", "%s of %s begins, and %d failed in the canary stage", reconcile.BatchName(batch), l.ID, failed)
+		if canaries > 0 {
+			b.fail("breaker", "%s of %s begins, and %d canaries failed", reconcile.BatchName(batch), l.ID, canaries)
 		}
 		b.Reached["batches"]++
 	}
@@ -323,17 +323,21 @@ func (b *Books) checkStagger(now time.Time, l *log, tenant string) {
 	l.started = now
 }
 
-// tried counts the members the breaker goes by.
-func (l *log) tried() (failed, finished int) {
+// tried counts the members the breaker goes by, and the canaries that failed: one
+// is enough, also when it was tried again later.
+func (l *log) tried() (failed, finished, canaries int) {
 	for _, m := range l.order {
 		switch {
 		case m.Accepted && m.Class == reconcile.ClassFailed:
 		case m.Class == reconcile.ClassFailed:
 			failed++
 			finished++
+			if m.Batch == reconcile.CanaryBatch {
+				canaries++
+			}
 		case m.Class == reconcile.ClassUpgraded:
 			finished++
 		}
 	}
-	return failed, finished
+	return failed, finished, canaries
 }

@@ -221,7 +221,7 @@ func (b *Books) checkBreaker(l *log, before *reconcile.Trip) {
 		return
 	}
 	b.Reached["tripped"]++
-	failed, finished := l.tried()
+	failed, finished, canaries := l.tried()
 	ratio := l.rules.MaxFailureRatio
 	if l.Trip.Floor {
 		serving, healthy := b.healthy(l)
@@ -230,7 +230,7 @@ func (b *Books) checkBreaker(l *log, before *reconcile.Trip) {
 		}
 		return
 	}
-	if l.batch != reconcile.CanaryBatch && longest < limit && (ratio == 0 || failed == 0 || float64(failed) < ratio*float64(finished)) {
+	if canaries == 0 && longest < limit && (ratio == 0 || failed == 0 || float64(failed) < ratio*float64(finished)) {
 		b.fail("breaker", "%s is stopped (%s) with %d in a row of %d and %d of %d failed", l.ID, l.Trip.Why, longest, limit, failed, finished)
 	}
 }
