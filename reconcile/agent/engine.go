@@ -49,7 +49,8 @@ type Engine struct {
 	plan    *plans.Plan
 	answers map[string]string        // in force: the plan's and those given on this host
 	local   map[string]LocalDecision // by question
-	heard   map[string]bool          // questions whose answer was taken
+	heard   map[string]*heard        // questions whose answer was taken
+	doubts  map[string]bool          // of them, those that somebody answers otherwise; see ignore
 
 	members map[string]*member
 	stale   map[*member]bool // need a look, then a step
@@ -128,7 +129,7 @@ type turn struct {
 func newEngine(c Config, p *probes, places *places) *Engine {
 	e := &Engine{
 		owner: c.Owner, runtimes: c.Runtimes, storage: c.DefaultStorage, probes: p, log: c.Log, places: places, spread: c.Random, maxGap: c.MaxGap,
-		plan: nil, answers: map[string]string{}, local: map[string]LocalDecision{}, heard: map[string]bool{},
+		plan: nil, answers: map[string]string{}, local: map[string]LocalDecision{}, heard: map[string]*heard{}, doubts: map[string]bool{},
 		members: map[string]*member{}, stale: map[*member]bool{}, ready: map[*member]bool{},
 		moved: map[string]bool{}, open: map[*member]bool{}, blocked: map[*member]bool{},
 	}
@@ -230,6 +231,7 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 	e.unhear()
 	e.rollout.plan(p, order)
 	e.adopted(now)
+	e.doubt()
 	slices.Sort(unwanted)
 	return unwanted
 }

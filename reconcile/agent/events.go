@@ -11,6 +11,8 @@ const (
 	AgentInterrupted = "agent.interrupted"
 	// DecisionApplied: the answer of a decision in the plan was taken.
 	DecisionApplied = "decision.applied"
+	// DecisionIgnored: a decision answers a question otherwise than it was answered before.
+	DecisionIgnored = "decision.ignored"
 	// DecisionLocal: a question was answered, or something ordered, on this host and not in git.
 	DecisionLocal = "decision.local"
 	// InstanceHealthy: the probes of an instance say that it is well.

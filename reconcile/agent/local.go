@@ -254,7 +254,7 @@ func (e *Engine) locals() []LocalDecision {
 func (e *Engine) givenBy(question string) (d plans.Decision, local bool) {
 	if e.plan != nil {
 		for _, d := range e.plan.Decisions {
-			if d.Question == question {
+			if d.Question == question && d.Answer == e.answers[question] {
 				return d, false
 			}
 		}

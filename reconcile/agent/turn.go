@@ -67,6 +67,9 @@ func (e *Engine) Turn(now time.Time) (turn, error) {
 	clear(e.moved)
 	if err := e.ports.save(&t.Tx); err != nil {
 		return t, err
+	if err := e.ignore(now, &t.Tx); err != nil {
+		return t, err
+	}
 	}
 	if !t.Tx.Empty() {
 		if err := t.Tx.Put(journal.Meta, metaClock, now); err != nil {
