@@ -48,6 +48,8 @@ const (
 	TenantStuck = "tenant.stuck"
 	// TenantQuestion: a question waits for a person.
 	TenantQuestion = "tenant.question"
+	// TenantQuestionClosed: a question was answered, or is pointless by now.
+	TenantQuestionClosed = "tenant.question_closed"
 )
 
 // The events of a rollout, by their stable names. Each has the field rollout.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"maps"
+	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
 )
@@ -61,11 +62,21 @@ func (m *machine) put(id, text string, answers map[string]string) string {
 		return ""
 	}
 	if m.rec.Asked != id {
+		m.closeQuestion()
 		m.rec.Asked, m.rec.AskedAt = id, m.now
 		m.event(TenantQuestion, text, "question", id, "answers", words(answers))
 	}
 	m.report.Question = &Question{ID: id, Since: m.rec.AskedAt, Text: text, Answers: maps.Clone(answers)}
 	return ""
+}
+
+// closeQuestion tells that the question asked last waits no more.
+func (m *machine) closeQuestion() {
+	if m.rec.Asked == "" {
+		return
+	}
+	m.event(TenantQuestionClosed, m.in.Name+": the question "+m.rec.Asked+" waits no more", "question", m.rec.Asked)
+	m.rec.Asked, m.rec.AskedAt = "", time.Time{}
 }
 
 // retryAnswer asks whether a withheld target may be tried again.

@@ -102,7 +102,7 @@ func (m *machine) tell() {
 		r.Next = m.pending
 	}
 	if r.Question == nil {
-		rec.Asked, rec.AskedAt = "", time.Time{}
+		m.closeQuestion()
 	}
 	m.tellDrift()
 	m.tellSight()
