@@ -321,8 +321,9 @@ func (a *Agent) SetSourceProblem(since time.Time, problem *observed.Problem) {
 }
 
 // Rollback is a person's word on this host: leave the plan's target and go back
-// to what was kept. The target is withheld until it changes.
-func (a *Agent) Rollback(tenant string) error { return a.order(tenant, reconcile.GoBack) }
+// to what was kept. The target is withheld until it changes. When it returns nil
+// the word is written down.
+func (a *Agent) Rollback(tenant string) error { return a.command(tenant, reconcile.GoBack) }
 
 // Run drives the tenants until ctx ends, and returns its cause. If the journal
 // cannot be written it acts on nothing, says so in Status and Healthy, and

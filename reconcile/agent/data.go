@@ -164,7 +164,7 @@ func (a *Agent) weigh(e *Explanation) {
 
 // Restore takes a person's word on this host that the data of a tenant go back to
 // a snapshot. Granted needs allowLocal; without it only the question is opened,
-// which a decision answers.
+// which a decision answers. When it returns nil the word is written down.
 func (a *Agent) Restore(tenant, snapshot string, granted bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -175,8 +175,5 @@ func (a *Agent) Restore(tenant, snapshot string, granted bool) error {
 	case granted && !a.cfg.AllowLocal:
 		return notAllowed()
 	}
-	m.data = &reconcile.DataWord{Snapshot: snapshot, Granted: granted}
-	a.engine.touch(m)
-	a.Nudge()
-	return nil
+	return a.order(m, func(w *words) { w.Snapshot, w.Granted = snapshot, granted })
 }

@@ -85,8 +85,7 @@ type member struct {
 	permit  reconcile.Permit
 	stood   stand // in its change, when the rollout last heard of it
 	results []reconcile.Result
-	word    *reconcile.Local // a person's word on this host, until it is heard
-	data    *reconcile.DataWord
+	words   *words // of a person on this host, until they are heard
 	flight  []reconcile.Action
 	wake    time.Time
 	index   int    // in wakes; -1: none

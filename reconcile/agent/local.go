@@ -81,13 +81,11 @@ func (a *Agent) RollbackRollout(id, reason, by string) error {
 
 // Retry is a person's word on this host: what was withheld from the tenant may
 // be tried again, and what waits for its next try is tried now.
-func (a *Agent) Retry(tenant string) error { return a.order(tenant, wordRetry) }
+// When it returns nil the word is written down.
+func (a *Agent) Retry(tenant string) error { return a.command(tenant, wordRetry) }
 
-// wordRetry is the order of Retry.
-const wordRetry reconcile.Local = "retry"
-
-// order tells a tenant a person's word with its next step.
-func (a *Agent) order(tenant string, word reconcile.Local) error {
+// command tells a tenant a person's order.
+func (a *Agent) command(tenant string, word reconcile.Local) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m := a.engine.members[tenant]
@@ -97,12 +95,8 @@ func (a *Agent) order(tenant string, word reconcile.Local) error {
 	case m == nil:
 		return refused(fmt.Sprintf("no tenant %q", tenant), "reconcile status lists the tenants")
 	}
-	m.word = &word
-	a.engine.note(reconcile.Event{Time: a.now(), Kind: DecisionLocal, Tenant: tenant,
+	return a.order(m, func(w *words) { w.Order = word }, reconcile.Event{Time: a.now(), Kind: DecisionLocal, Tenant: tenant,
 		Text: fmt.Sprintf("%s is told on this host: %s", tenant, word), Fields: fields("answer", string(word))})
-	a.engine.touch(m)
-	a.Nudge()
-	return nil
 }
 
 func notAllowed() error {

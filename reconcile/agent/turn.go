@@ -111,15 +111,10 @@ func (e *Engine) step(m *member, now time.Time, t *turn) error {
 		Name: m.name, Want: m.want, Elsewhere: e.elsewhere(m.name), Over: e.over, Permit: m.permit, Facts: &m.facts,
 		Results: m.results, Answers: e.answers, Now: now, Env: &e.env,
 	}
-	if m.word != nil {
-		in.Retry = *m.word == wordRetry
-		if !in.Retry {
-			in.Local = *m.word
-		}
-	}
-	in.Data = m.data
+	m.words.say(&in)
 	decision, rec := reconcile.Step(in, m.rec)
-	m.results, m.word, m.data = nil, nil, nil
+	m.results = nil
+	m.told(&t.Tx)
 	if runs, ran := rec.Current, m.rec.Current; runs != nil && (ran == nil || runs.Runtime != ran.Runtime) {
 		defer e.settles(m)
 	}
@@ -384,6 +379,7 @@ func (e *Engine) forget(m *member) {
 	delete(e.stale, m)
 	delete(e.ready, m)
 	delete(e.open, m)
+	m.told(&e.pending)
 	delete(e.blocked, m)
 	e.moved[m.name] = true
 	e.urgent = true
@@ -435,6 +431,9 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 		if err := e.pending.Put(journal.Meta, metaAdopt, true); err != nil {
 			return 0, err
 		}
+	if err := e.loadWords(store); err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	}
 	}
 	if raw, err := store.Get(journal.Meta, metaPrune); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
