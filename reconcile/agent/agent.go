@@ -252,6 +252,7 @@ func New(c Config) (*Agent, error) {
 // load makes the engine from the journal.
 func (a *Agent) load() error {
 	e := newEngine(a.cfg, a.probes, a.places)
+	e.steps = turnSteps
 	interrupted, err := e.Load(a.store, a.store.Fresh() && !a.wrote, a.now())
 	if err != nil {
 		return fmt.Errorf("load agent: %w", err)

@@ -44,6 +44,8 @@ type Engine struct {
 	places *places
 	spread func() float64
 	maxGap time.Duration
+	// steps bounds those of one turn; 0: all who may step.
+	steps int
 
 	env     reconcile.Env
 	plan    *plans.Plan
@@ -54,7 +56,7 @@ type Engine struct {
 
 	members map[string]*member
 	stale   map[*member]bool // need a look, then a step
-	ready   map[*member]bool // looked at, to be stepped in the next turn
+	ready   map[*member]bool // looked at, to be stepped in the next turns
 	wakes   wakeHeap
 	stamp   uint64    // counts news; a look counts for news up to its stamp
 	started bool      // a full look has been taken in

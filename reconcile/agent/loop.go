@@ -117,6 +117,9 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	}
 	a.tellWaits(t)
 	a.startPrune(ctx, hands)
+	if len(a.engine.ready) > 0 {
+		a.Nudge()
+	}
 	next := a.engine.Next()
 	if next.IsZero() || a.fullDue.Before(next) {
 		next = a.fullDue

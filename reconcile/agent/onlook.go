@@ -53,6 +53,7 @@ func (a *Agent) Look(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.engine
+	e.steps = 0 // one turn shows all of it
 	for _, m := range e.members {
 		// All were just looked at: whatever concerned them before is in it.
 		delete(e.stale, m)

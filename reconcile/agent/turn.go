@@ -28,6 +28,12 @@ const (
 // for the next turn, so that a turn always ends.
 const stepRounds = 4
 
+// turnSteps bounds how many steps one turn of an agent takes. What ten thousand
+// tenants decide at once would be hundreds of megabytes on their way to the
+// journal, and its file would keep that size; and nothing of it would begin
+// before all of it is written down.
+const turnSteps = 500
+
 // Turn steps every tenant that may step and gathers what is to be written down
 // and done.
 func (e *Engine) Turn(now time.Time) (turn, error) {
@@ -38,8 +44,7 @@ func (e *Engine) Turn(now time.Time) (turn, error) {
 	}
 	t.Tx, e.pending, e.urgent = e.pending, journal.Tx{}, false
 	for range stepRounds {
-		list := e.taken()
-		for _, m := range list {
+		for _, m := range e.taken(len(t.stepped)) {
 			if err := e.step(m, now, &t); err != nil {
 				return t, err
 			}
@@ -79,14 +84,20 @@ func (e *Engine) Turn(now time.Time) (turn, error) {
 	return t, nil
 }
 
-// taken empties the set of those ready to step, in order of name.
-func (e *Engine) taken() []*member {
+// taken takes those ready to step out of their set, in order of name: as many
+// as the turn has steps left.
+func (e *Engine) taken(stepped int) []*member {
 	list := make([]*member, 0, len(e.ready))
 	for m := range e.ready {
 		list = append(list, m)
 	}
-	clear(e.ready)
 	slices.SortFunc(list, func(a, b *member) int { return cmp.Compare(a.name, b.name) })
+	if left := e.steps - stepped; e.steps > 0 && len(list) > left {
+		list = list[:max(0, left)]
+	}
+	for _, m := range list {
+		delete(e.ready, m)
+	}
 	return list
 }
 
