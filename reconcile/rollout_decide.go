@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,7 @@ func (d *decision) flush(a *active) {
 	if a.dirty || len(a.changed) > 0 {
 		out.Rollouts = append(out.Rollouts, a.copy())
 	}
+	out.Members = slices.Grow(out.Members, len(a.changed))
 	for place := range plans.Sorted(a.changed) {
 		out.Members = append(out.Members, ChangedMember{a.ID, *a.members[place]})
 	}

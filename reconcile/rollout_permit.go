@@ -1,10 +1,15 @@
 package reconcile
 
-import "github.com/gitops-fleet/reconcile/plans"
+import (
+	"slices"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
 
 // permits works out the permits that may be others than before.
 func (d *decision) permits() {
 	if d.whole {
+		d.all.delta.Permits = slices.Grow(d.all.delta.Permits, len(d.order))
 		for _, s := range d.order {
 			d.permit(s)
 		}

@@ -212,10 +212,12 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 		key, template, release := laneKey(t.Want, t.Target)
 		l := r.lane(key, t.Want.Policy, template)
 		l.release, l.rules, l.whole = release, p.Policies[t.Want.Policy], true
-		s := &seat{lane: l, want: t.Want, target: t.Target}
-		if old := before[t.Want.Name]; old != nil {
-			s.report, s.permit = old.report, old.permit
+		s := before[t.Want.Name]
+		if s == nil {
+			s = &seat{}
 		}
+		s.lane, s.want, s.target = l, t.Want, t.Target
+		s.silent, s.able, s.serves, s.ails = false, false, false, false // counted anew
 		r.seats[t.Want.Name] = s
 		l.order = append(l.order, s)
 		l.news[t.Want.Name] = true

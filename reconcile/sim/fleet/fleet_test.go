@@ -23,9 +23,13 @@ var (
 	without   = flag.String("without", "", "faults to leave out, by comma")
 )
 
-// Runs make much garbage and keep little.
+// Runs make much garbage and keep little, if the fleet is small.
 func TestMain(m *testing.M) {
+	flag.Parse()
 	debug.SetGCPercent(800)
+	if *tenants < 100 {
+		debug.SetGCPercent(5000)
+	}
 	os.Exit(m.Run())
 }
 

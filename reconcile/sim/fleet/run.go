@@ -218,7 +218,7 @@ func (p *play) revive() {
 	p.now = p.now.Add(away)
 	p.machine = p.make()
 	for _, l := range plans.Sorted(p.stored) {
-		members := []reconcile.RolloutMember{}
+		members := make([]reconcile.RolloutMember, 0, len(l.members))
 		for _, m := range plans.Sorted(l.members) {
 			members = append(members, *m)
 		}
