@@ -6,7 +6,8 @@ import "strings"
 // what it changes. A tenant is taken from it if its own document and all that it
 // is made of are the same by their hashes. The zero Memory is empty; it is used
 // by one Resolve at a time, and holds what the last one without a problem found
-// and nothing older.
+// and nothing older. It shares the tenants with that plan, which must not be
+// changed.
 type Memory struct {
 	env     string            // hash of what every tenant is made of
 	files   map[string]string // digest of each file of the commit that was read
@@ -16,7 +17,7 @@ type Memory struct {
 // remembered is a tenant and the hashes of its document and template.
 type remembered struct {
 	document, template string
-	tenant             Tenant
+	tenant             *Tenant
 }
 
 // environment names all that tenants share but templates: node, Fleet document
@@ -63,7 +64,10 @@ func (m *Memory) known(r *resolver, d *Document) (Tenant, bool) {
 		return Tenant{}, false
 	}
 	was, ok := m.tenants[d.Name]
-	return was.tenant, ok && was.document == d.Hash && was.template == r.templateHash(was.tenant.Template)
+	if !ok || was.document != d.Hash || was.template != r.templateHash(was.tenant.Template) {
+		return Tenant{}, false
+	}
+	return *was.tenant, true
 }
 
 // note remembers a tenant. One with another past is judged beside all others
@@ -73,7 +77,7 @@ func (m *Memory) note(r *resolver, d *Document, t Tenant) {
 	if m == nil || d.Hash == "" || template == "" || t.Formerly != "" {
 		return
 	}
-	m.tenants[d.Name] = remembered{d.Hash, template, t}
+	m.tenants[d.Name] = remembered{d.Hash, template, &t}
 }
 
 // templateHash is the hash of a template's document; "none" names no template.
@@ -88,14 +92,21 @@ func (r *resolver) templateHash(name string) string {
 	}
 }
 
-// keep makes next what the memory holds.
-func (m *Memory) keep(r *resolver, next *Memory) {
+// keep makes next what the memory holds, of tenants of this node those of the plan.
+func (m *Memory) keep(r *resolver, next *Memory, plan *Plan) {
 	if next == nil {
 		*m = Memory{}
 		return
 	}
 	for path, f := range Sorted(r.files) {
 		next.files[path] = f.Digest
+	}
+	for i := range plan.Tenants {
+		t := &plan.Tenants[i]
+		if known, ok := next.tenants[t.Name]; ok {
+			known.tenant = t
+			next.tenants[t.Name] = known
+		}
 	}
 	*m = *next
 }

@@ -28,7 +28,7 @@ type Options struct {
 // acts on half of one.
 func Resolve(docs []Document, o Options) (*Plan, []Problem) {
 	r := newResolver(docs, o)
-	plan := &Plan{Commit: o.Commit, Policies: r.policies}
+	plan := &Plan{Commit: o.Commit, Policies: r.policies, Tenants: make([]Tenant, 0, len(r.tenants))}
 	if r.fleet != nil {
 		plan.Fleet = r.fleet.Name
 		plan.PruneBudget = r.read(r.fleet).integer(root.at("pruneBudget"), r.fleet.Spec["pruneBudget"])
@@ -65,12 +65,12 @@ func Resolve(docs []Document, o Options) (*Plan, []Problem) {
 	if problems := r.found.sorted(); len(problems) > 0 {
 		return nil, problems
 	}
-	if o.Memory != nil {
-		o.Memory.keep(r, next)
-	}
 	slices.SortFunc(plan.Tenants, func(a, b Tenant) int {
 		return cmp.Or(cmp.Compare(a.Labels["ring"], b.Labels["ring"]), cmp.Compare(a.Name, b.Name))
 	})
+	if o.Memory != nil {
+		o.Memory.keep(r, next, plan)
+	}
 	return plan, nil
 }
 

@@ -356,6 +356,7 @@ func (e *Engine) saw(m *member, s *sight) {
 			Text: "this host has no such runtime", Hint: "name it under drivers in this host's configuration"}
 	}
 	m.facts.Preflight = before.Preflight
+	m.settle()
 	e.follow(m, before.Instances, s.at)
 	m.seen = max(m.seen, s.stamp)
 	if m.busy() || m.seen < m.news {
@@ -365,6 +366,21 @@ func (e *Engine) saw(m *member, s *sight) {
 		delete(e.stale, m)
 		e.ready[m] = true
 	}
+}
+
+// settle lets go of memory: what is routed as the record says shares its routes,
+// and checks are of use to an attempt only.
+func (m *member) settle() {
+	if seen, known := m.facts.Route.Entry.Routes, m.rec.Entry.Routes; slices.EqualFunc(seen, known, sameRoute) {
+		m.facts.Route.Entry.Routes = known
+	}
+	if m.rec.Attempt == nil && !m.busy() {
+		m.facts.Preflight = nil
+	}
+}
+
+func sameRoute(a, b plans.EntryRoute) bool {
+	return a.Host == b.Host && a.Path == b.Path && a.Service == b.Service && maps.Equal(a.Address, b.Address)
 }
 
 // runtimeName is the runtime that is in charge of m, "" for the default: the one

@@ -13,24 +13,33 @@ import (
 // from what is stored in the journal as long as any report names it.
 type specs struct {
 	store journal.Store
-	named map[string]int             // digest → reports that name it
-	kept  map[string]json.RawMessage // stored, by digest; equal tenants share one
-	found map[string]plans.Service   // decoded stored services
+	named map[string]int           // digest → reports that name it
+	kept  map[string]bool          // stored, by digest; equal tenants share one
+	found map[string]plans.Service // decoded stored services
 
 	at      *member  // whose plan is asked first
 	retired []string // tenants that named a spec and do not any more
 }
 
 func newSpecs(store journal.Store) *specs {
-	return &specs{store: store, named: map[string]int{}, kept: map[string]json.RawMessage{}, found: map[string]plans.Service{}}
+	return &specs{store: store, named: map[string]int{}, kept: map[string]bool{}, found: map[string]plans.Service{}}
 }
 
 // load reads what is stored.
 func (s *specs) load() error {
-	return s.store.Each(journal.Specs, func(digest string, v []byte) error {
-		s.kept[digest] = append(json.RawMessage(nil), v...)
+	return s.store.Each(journal.Specs, func(digest string, _ []byte) error {
+		s.kept[digest] = true
 		return nil
 	})
+}
+
+// stored decodes what is stored under a digest into v, if it is.
+func (s *specs) stored(digest string, v any) bool {
+	if !s.kept[digest] {
+		return false
+	}
+	raw, err := s.store.Get(journal.Specs, digest)
+	return err == nil && json.Unmarshal(raw, v) == nil
 }
 
 // remember counts what a tenant's last report named before a restart.
@@ -54,8 +63,7 @@ func (s *specs) core(generation string) (plans.Core, bool) {
 		}
 	}
 	var c plans.Core
-	raw, ok := s.kept[generation]
-	return c, ok && json.Unmarshal(raw, &c) == nil
+	return c, s.stored(generation, &c)
 }
 
 // service returns the service of a digest.
@@ -68,12 +76,10 @@ func (s *specs) service(digest string) (plans.Service, bool) {
 			return v, true
 		}
 	}
-	if raw, ok := s.kept[digest]; ok {
-		var v plans.Service
-		if json.Unmarshal(raw, &v) == nil {
-			s.found[digest] = v
-			return v, true
-		}
+	var v plans.Service
+	if s.stored(digest, &v) {
+		s.found[digest] = v
+		return v, true
 	}
 	return s.inCores(digest)
 }
@@ -86,7 +92,7 @@ func (s *specs) inCores(digest string) (plans.Service, bool) {
 	}
 	for _, g := range s.at.report.Specs {
 		var c plans.Core
-		if raw, ok := s.kept[g]; !ok || json.Unmarshal(raw, &c) != nil {
+		if !s.stored(g, &c) {
 			continue
 		}
 		for _, v := range c.Services {
@@ -119,14 +125,14 @@ func serviceIn(t *plans.Tenant, digest string) (plans.Service, bool) {
 func (s *specs) name(tx *journal.Tx, old, next []string) error {
 	for _, d := range next {
 		s.named[d]++
-		if s.kept[d] != nil {
+		if s.kept[d] {
 			continue
 		}
 		raw, err := s.encode(d)
 		if err != nil {
 			return err
 		}
-		s.kept[d] = raw
+		s.kept[d] = true
 		tx.Puts = append(tx.Puts, journal.Put{Bucket: journal.Specs, Key: d, Value: raw})
 	}
 	for _, d := range old {
