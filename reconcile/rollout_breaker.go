@@ -101,7 +101,12 @@ func (d *decision) tripped() bool {
 	q := a.Trip.Question
 	if !a.asked || q == nil {
 		a.asked = true
-		if now := d.question(); q == nil || q.ID != now.ID {
+		now := d.question()
+		if q != nil && q.ID != now.ID {
+			a.Trip.Turned++
+			now = d.question()
+		}
+		if q == nil || q.ID != now.ID {
 			a.Trip.Question, a.dirty, q = now, true, now
 			d.event(RolloutQuestion, "", q.Text, "question", q.ID, "answers", words(q.Answers))
 		}
@@ -122,7 +127,11 @@ func (d *decision) tripped() bool {
 func (d *decision) question() *Question {
 	a := d.run
 	failed := a.failures()
-	id := fmt.Sprintf("%s.trip%d-%s", a.ID, a.Trips, digest(8, a.ID, a.Number, a.Trip.Commit, a.Trips, failed))
+	about := []any{a.ID, a.Number, a.Trip.Commit, a.Trips, failed}
+	if a.Trip.Turned > 0 {
+		about = append(about, a.Trip.Turned)
+	}
+	id := fmt.Sprintf("%s.trip%d-%s", a.ID, a.Trips, digest(8, about...))
 	moved := a.Summary.Upgraded
 	for _, m := range a.members {
 		if m.Class == ClassFailed && !m.Restored {

@@ -131,6 +131,10 @@ type Trip struct {
 	// Floor says that too few tenants are healthy: the rollout does not go on by
 	// itself when they are well again.
 	Floor bool `json:"floor,omitempty"`
+	// Turned counts how often other tenants failed than the question was about. It
+	// is asked anew then, and an answer to what was asked before fits nothing, also
+	// when the same ones have failed again.
+	Turned int `json:"turned,omitempty"`
 	// Question is set once nothing of the rollout is in motion any more.
 	Question *Question `json:"question,omitempty"`
 }

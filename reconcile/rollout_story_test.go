@@ -122,6 +122,13 @@ func (s *waveStory) command(f []string) {
 		}
 	case "answer":
 		s.answerAll(func([]string) string { return args[0] })
+	case "late": // to whatever was asked before
+		for _, e := range s.events {
+			if e.Kind == reconcile.RolloutQuestion && !s.asks(e.Fields["question"]) {
+				s.answers[e.Fields["question"]] = args[0]
+			}
+		}
+		s.runs.Answered()
 	case "unseen": // the agent was not there for so long
 		d, err := plans.ParseDuration(args[0])
 		if err != nil {
@@ -198,6 +205,11 @@ func (s *waveStory) command(f []string) {
 		}
 	}
 	s.seen = len(s.events)
+}
+
+// asks says that a question is open.
+func (s *waveStory) asks(id string) bool {
+	return slices.ContainsFunc(s.runs.List(), func(r reconcile.Rollout) bool { return r.Question() != nil && r.Question().ID == id })
 }
 
 func (s *waveStory) tenants(args []string) {
