@@ -71,6 +71,7 @@ func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want driv
 	if e.zvol() {
 		e.values["mounted"] = "no"
 	}
+	d.known.cloned(name, of)
 	o, err := d.finish(ctx, op, e, want)
 	o.Created = d.cfg.Now().UTC()
 	return o, err

@@ -26,7 +26,7 @@ func (d *Driver) Create(ctx context.Context, _ string, want drivers.VolumeOrder)
 	if err != nil {
 		return observed.Dataset{}, err
 	}
-	s, err := d.survey(ctx, d.cfg.Roots, false)
+	s, err := d.survey(ctx, d.cfg.Roots, datasetsOnly)
 	if err != nil {
 		return observed.Dataset{}, problem(op, ref, err)
 	}

@@ -35,7 +35,7 @@ func (d *Driver) Destroy(ctx context.Context, _ string, dataset string) error {
 	if d.root(around) == "" || d.root(around) == around {
 		around = dataset
 	}
-	s, err := d.survey(ctx, []string{around}, true)
+	s, err := d.survey(ctx, []string{around}, few)
 	if err != nil {
 		return problem(op, dataset, err)
 	}

@@ -139,20 +139,24 @@ func (d *Driver) look(ctx context.Context, names ...string) (map[string]*entry, 
 		found[e.name] = e
 	}
 	if err != nil {
-		if err := d.rooted(ctx, names...); err != nil {
+		if err := d.rooted(ctx, found, names...); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
 }
 
-// rooted fails unless the roots of the names are there to be seen.
-func (d *Driver) rooted(ctx context.Context, names ...string) error {
+// rooted fails unless the roots of the names are there to be seen. What was found
+// below one shows that it is.
+func (d *Driver) rooted(ctx context.Context, found map[string]*entry, names ...string) error {
 	var roots []string
 	for _, n := range names {
 		if r := d.root(n); r != "" && !slices.Contains(roots, r) {
 			roots = append(roots, r)
 		}
+	}
+	for name := range found {
+		roots = slices.DeleteFunc(roots, func(r string) bool { return r == d.root(name) })
 	}
 	for _, r := range roots {
 		if _, err := d.zfs(ctx, poolOf(r), "list", "-H", "-o", "name", r); err != nil {

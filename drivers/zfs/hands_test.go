@@ -65,7 +65,7 @@ func TestHalfMade(t *testing.T) {
 		want := b.order(plans.Blue, "a1", v)
 		want.Name = name
 		id := want.Volume.Source + "/" + leaf(want)
-		s := must[*survey](t)(d.survey(t.Context(), d.cfg.Roots, false))
+		s := must[*survey](t)(d.survey(t.Context(), d.cfg.Roots, datasetsOnly))
 		if err := d.parents(t.Context(), s, want.Volume.Source); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,30 @@ type memory struct {
 	place map[string]map[string]struct{} // by tenant: parents of its datasets; nil: nothing was seen yet
 	fresh map[string]map[string]struct{} // as place, of datasets made since, which no look at everything saw yet
 	ids   map[string][]string            // by tenant: its datasets at the last look at it
+	of    map[string]string              // by dataset: the one it was cloned from
+}
+
+// cloned remembers what a dataset was cloned from, "." or "" for nothing.
+func (m *memory) cloned(dataset, of string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if of == "." {
+		of = ""
+	}
+	if m.of == nil {
+		m.of = map[string]string{}
+	}
+	if m.of[dataset] = of; of == "" {
+		delete(m.of, dataset)
+	}
+}
+
+// origin is what a dataset was cloned from when it was seen last, "" if that is
+// not known.
+func (m *memory) origin(dataset string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of[dataset]
 }
 
 // parents returns where to look for the tenants, and whether that is known.
@@ -93,6 +117,7 @@ func add(to map[string]map[string]struct{}, tenant, parent string) {
 func (m *memory) gone(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.of, id)
 	for t, ids := range m.ids {
 		m.ids[t] = slices.DeleteFunc(ids, func(known string) bool { return known == id })
 	}

@@ -12,7 +12,8 @@ import (
 
 // Observe implements drivers.Storage: one zfs command for all datasets, one for
 // all snapshots, and one for the holds where there are any. Named tenants are
-// looked for where the last look at everything found them.
+// looked for where the last look at everything found them, by one command for
+// both.
 func (d *Driver) Observe(ctx context.Context, tenants ...string) ([]observed.Dataset, error) {
 	if len(tenants) > 0 {
 		if below, known := d.known.parents(tenants); known {
@@ -38,7 +39,11 @@ func (d *Driver) Observe(ctx context.Context, tenants ...string) ([]observed.Dat
 }
 
 func (d *Driver) observe(ctx context.Context, below, tenants []string) ([]observed.Dataset, error) {
-	s, err := d.survey(ctx, below, true)
+	what := everything
+	if len(tenants) > 0 {
+		what = few
+	}
+	s, err := d.survey(ctx, below, what)
 	if err != nil {
 		return nil, problem("observe", strings.Join(below, ", "), err)
 	}
@@ -57,6 +62,7 @@ func (d *Driver) observe(ctx context.Context, below, tenants []string) ([]observ
 	for _, e := range s.datasets {
 		if d.ours(e) {
 			out = append(out, d.live(s, e))
+			d.known.cloned(e.name, parentOf(e.origin()))
 		}
 	}
 	for _, e := range s.snapshots {
@@ -81,10 +87,26 @@ type survey struct {
 	problems            map[string]*observed.Problem // why a dataset is not mounted
 }
 
-func (d *Driver) survey(ctx context.Context, below []string, past bool) (*survey, error) {
+// extent is what a survey asks for.
+type extent int
+
+const (
+	datasetsOnly extent = iota
+	// everything is asked for in a command for datasets and one for snapshots,
+	// of which there may be many with little to tell of each.
+	everything
+	// few asks for both in one command, which is less to do for some ten.
+	few
+)
+
+func (d *Driver) survey(ctx context.Context, below []string, what extent) (*survey, error) {
 	s := &survey{named: map[string]*entry{}, hangs: map[string][]string{}, held: map[string][]string{}, problems: map[string]*observed.Problem{}}
 	for pool, roots := range byPool(below) {
-		args := []string{"get", "-H", "-p", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", strings.Join(datasetProperties, ",")}
+		types := "filesystem,volume"
+		if what == few {
+			types += ",snapshot"
+		}
+		args := []string{"get", "-H", "-p", "-r", "-t", types, "-o", "name,property,value,source", strings.Join(datasetProperties, ",")}
 		out, err := d.zfs(ctx, pool, append(args, roots...)...)
 		if err != nil {
 			return nil, rootless(strings.Join(roots, ", "), err)
@@ -93,8 +115,14 @@ func (d *Driver) survey(ctx context.Context, below []string, past bool) (*survey
 		if err != nil {
 			return nil, err
 		}
-		s.datasets = append(s.datasets, list...)
-		if !past {
+		for _, e := range list {
+			if e.snapshot() {
+				s.snapshots = append(s.snapshots, e)
+			} else {
+				s.datasets = append(s.datasets, e)
+			}
+		}
+		if what != everything {
 			continue
 		}
 		args = []string{"list", "-H", "-p", "-r", "-t", "snapshot", "-o", "name," + strings.Join(snapshotProperties, ",")}

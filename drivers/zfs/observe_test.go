@@ -32,10 +32,28 @@ func fixture(t *testing.T, name string) string {
 // foreign dataset below the old side, and a snapshot by another tool.
 func listing(t *testing.T) []answer {
 	return []answer{
+		{Begins: "get -H -p -r -t filesystem,volume,snapshot ", Out: fixture(t, "datasets.txt") + snapshotLines(t)},
 		{Begins: "get -H -p -r", Out: fixture(t, "datasets.txt")},
 		{Begins: "list -H -p -r -t snapshot", Out: fixture(t, "snapshots.txt")},
 		{Begins: "holds -H", Out: fixture(t, "holds.txt")},
 	}
+}
+
+// snapshotLines are the recorded snapshots as `zfs get` has them.
+func snapshotLines(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for line := range strings.Lines(fixture(t, "snapshots.txt")) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		for i, property := range snapshotProperties {
+			source := "-"
+			if strings.HasPrefix(property, "reconcile:") && f[i+1] != "-" {
+				source = "inherited from elsewhere"
+			}
+			b.WriteString(strings.Join([]string{f[0], property, f[i+1], source}, "\t") + "\n")
+		}
+	}
+	return b.String()
 }
 
 // looker is a driver that mounts nothing: what is recorded is mounted nowhere here.
@@ -95,6 +113,9 @@ func TestObserveTenant(t *testing.T) {
 		for _, c := range s.calls() {
 			if !strings.HasPrefix(c, "holds") && !strings.HasSuffix(c, " "+want) {
 				t.Errorf("look %d ran %q, want below %s", n, c, want)
+			}
+			if n > 0 && strings.HasPrefix(c, "list") {
+				t.Errorf("look %d ran %q, want one command for datasets and snapshots", n, c)
 			}
 		}
 	}

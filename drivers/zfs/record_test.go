@@ -105,7 +105,7 @@ func TestRecording(t *testing.T) {
 	if err := d.Promote(t.Context(), "5", clone.ID); err != nil {
 		t.Fatal(err)
 	}
-	s := must[*survey](t)(d.survey(t.Context(), d.cfg.Roots, true))
+	s := must[*survey](t)(d.survey(t.Context(), d.cfg.Roots, everything))
 	if len(s.datasets) == 0 || find(t, d, clone.ID).Role != observed.Live {
 		t.Fatal("nothing to record")
 	}

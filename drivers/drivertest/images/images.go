@@ -5,6 +5,7 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -32,6 +34,9 @@ type Registry struct {
 	Addr string // host:port
 	srv  *http.Server
 	l    net.Listener
+
+	mu     sync.Mutex          // guards layers
+	layers map[string]v1.Layer // of binaries alone: images of many versions share one
 }
 
 // NewRegistry serves a registry at addr; "127.0.0.1:0" takes a free port.
@@ -71,9 +76,13 @@ type Spec struct {
 // Push makes the image, pushes it as repo:tag, and returns
 // ADDR/repo:tag@sha256:….
 func (r *Registry) Push(ctx context.Context, repo, tag string, s Spec) (string, error) {
-	img, err := Make(s)
+	l, err := r.layer(s)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("make image: %w", err)
+	}
+	img, err := around(l, s)
+	if err != nil {
+		return "", fmt.Errorf("make image: %w", err)
 	}
 	ref, err := name.NewTag(r.Addr+"/"+repo+":"+tag, name.Insecure)
 	if err != nil {
@@ -89,19 +98,51 @@ func (r *Registry) Push(ctx context.Context, repo, tag string, s Spec) (string, 
 	return ref.String() + "@" + d.String(), nil
 }
 
+// layer is the layer of a Spec, compressed once for each binary there is.
+func (r *Registry) layer(s Spec) (v1.Layer, error) {
+	info, err := os.Stat(s.Binary)
+	if err != nil || len(s.Files) > 0 {
+		return layer(s)
+	}
+	key := fmt.Sprint(s.Binary, info.Size(), info.ModTime())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l := r.layers[key]; l != nil {
+		return l, nil
+	}
+	l, err := layer(s)
+	if err != nil {
+		return nil, err
+	}
+	if r.layers == nil {
+		r.layers = map[string]v1.Layer{}
+	}
+	r.layers[key] = l
+	return l, nil
+}
+
 // Make builds the image. The same Spec gives the same digest.
 func Make(s Spec) (v1.Image, error) {
-	layer, err := layer(s)
+	l, err := layer(s)
 	if err != nil {
 		return nil, fmt.Errorf("make image: %w", err)
 	}
-	img, err := mutate.AppendLayers(empty.Image, layer)
+	img, err := around(l, s)
 	if err != nil {
 		return nil, fmt.Errorf("make image: %w", err)
+	}
+	return img, nil
+}
+
+// around makes the image of a Spec around its layer.
+func around(layer v1.Layer, s Spec) (v1.Image, error) {
+	img, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return nil, err
 	}
 	file, err := img.ConfigFile()
 	if err != nil {
-		return nil, fmt.Errorf("make image: %w", err)
+		return nil, err
 	}
 	file = file.DeepCopy()
 	file.OS, file.Architecture = "linux", runtime.GOARCH
@@ -120,11 +161,7 @@ func Make(s Spec) (v1.Image, error) {
 			Interval: 500 * time.Millisecond, Timeout: 2 * time.Second, Retries: 3,
 		}
 	}
-	img, err = mutate.ConfigFile(img, file)
-	if err != nil {
-		return nil, fmt.Errorf("make image: %w", err)
-	}
-	return img, nil
+	return mutate.ConfigFile(img, file)
 }
 
 func layer(s Spec) (v1.Layer, error) {
@@ -164,7 +201,8 @@ func layer(s Spec) (v1.Layer, error) {
 		return nil, err
 	}
 	b := buf.Bytes()
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil })
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil },
+		tarball.WithCompressedCaching, tarball.WithCompressionLevel(gzip.BestSpeed))
 }
 
 // BuildServe builds the test application into dir and returns its path. It runs
