@@ -38,7 +38,7 @@ type RolloutView struct {
 type BatchView struct {
 	Name   string `json:"name"`   // canary, batch 1, …
 	Number int    `json:"number"` // reconcile.CanaryBatch, or from 1
-	// State is passed, open (under way) or later.
+	// State is passed, open (under way), later, or never (it was closed before).
 	State   string       `json:"state"`
 	Members []MemberView `json:"members"`
 }
@@ -122,7 +122,7 @@ func (e *Engine) batchesOf(r *reconcile.Rollout) []BatchView {
 			b := BatchView{Name: reconcile.BatchName(p.In), Number: p.In, State: "passed"}
 			switch {
 			case p.In == 0: // closed before it was its turn
-				b.Name, b.State = "not reached", "later"
+				b.Name, b.State = "left out", "never"
 			case p.Batch == 0:
 				b.State = "later"
 			case p.In == r.Batch && r.Open:
