@@ -40,7 +40,8 @@ func standing(n int) (*reconcile.Rollouts, []reconcile.TenantPermit) {
 	}
 	r.Plan(p)
 	for i := range n {
-		r.Hear(says(fmt.Sprintf("t%05d", i), "r1", false))
+		said := says(fmt.Sprintf("t%05d", i), "r1", false)
+		r.Hear(&said)
 	}
 	return r, r.Decide(start, nil).Permits
 }
@@ -70,7 +71,7 @@ func carryOut(b *testing.B, r *reconcile.Rollouts, permits []reconcile.TenantPer
 		moved[p.Tenant] = true
 		for _, rep := range []reconcile.Report{says(p.Tenant, "r1", true), says(p.Tenant, "r2", false)} {
 			now = now.Add(time.Millisecond)
-			r.Hear(rep)
+			r.Hear(&rep)
 			permits = append(permits, r.Decide(now, nil).Permits...)
 			events++
 		}

@@ -169,7 +169,7 @@ func (d *decision) unwellSince() (opened bool) {
 			continue
 		}
 		a.Open, a.Well, a.dirty = true, time.Time{}, true
-		d.judge(m, &s.report)
+		d.judge(m, s.report)
 		opened = true
 	}
 	return opened
@@ -224,7 +224,7 @@ func (d *decision) start() bool {
 	})
 	d.stale[m.Tenant] = true
 	d.event(RolloutTenantStarted, m.Tenant, a.ID+": "+m.Tenant+" is started ("+BatchName(m.Batch)+")", "batch", batchField(m.Batch))
-	if r := &d.seat(m).report; r.Done { // it is there and not well: it gets the policy's time again
+	if r := d.seat(m).report; r.Done { // it is there and not well: it gets the policy's time again
 		a.change(m, func(m *RolloutMember) { m.Retry = false })
 		d.judge(m, r)
 	}

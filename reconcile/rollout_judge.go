@@ -26,9 +26,9 @@ func (d *decision) heard(name string) {
 	case s == nil:
 		d.left(m)
 	case s.spoke() && m.Back:
-		d.judgeBack(m, &s.report)
+		d.judgeBack(m, s.report)
 	case s.spoke() && (m.busy() || m.Class == ClassFailed || m.Class == ClassHeld && m.Begun && s.report.ToTarget || m.Class == ClassUpgraded && m.Batch == a.Batch && a.Open):
-		d.judge(m, &s.report)
+		d.judge(m, s.report)
 	}
 }
 
@@ -213,7 +213,7 @@ func (d *decision) judgeUnwell() (judged bool) {
 		if at := m.Unwell.Add(a.patience()); d.now.Before(at) {
 			d.wakeAt(at)
 		} else if s := d.seat(m); s != nil && s.spoke() {
-			d.judge(m, &s.report)
+			d.judge(m, s.report)
 			judged = judged || m.Class != ClassMoving
 		}
 	}

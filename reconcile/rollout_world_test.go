@@ -172,7 +172,7 @@ func (w *wave) settle() {
 			r := p.speak(w.now, func(release string) bool { return w.bad[release] || w.bad[p.want.Name+"@"+release] })
 			if !sameReport(r, p.report) {
 				p.report, moved = r, true
-				w.runs.Hear(r)
+				w.runs.Hear(&r)
 			}
 		}
 		if !w.runs.Due(w.now) {
@@ -247,7 +247,8 @@ func (w *wave) reborn() *reconcile.Rollouts {
 	n.Plan(w.spec())
 	for _, p := range w.fleet {
 		if p.report.State != "" {
-			n.Hear(p.report)
+			heard := p.report
+			n.Hear(&heard)
 		}
 	}
 	return n

@@ -115,7 +115,7 @@ type seat struct {
 	lane   *lane
 	want   *plans.Tenant
 	target plans.Target
-	report Report
+	report *Report // the last one heard; never nil, never changed
 	permit Permit
 	silent bool // counted in lane.silent
 	able   bool // counted in lane.able
@@ -128,7 +128,7 @@ func (s *seat) spoke() bool { return s.report.State != "" && s.report.Target == 
 
 // mayMove says that the tenant could begin to move, if it were let.
 func (s *seat) mayMove() bool {
-	r := &s.report
+	r := s.report
 	return s.spoke() && !r.Done && !r.Failed && r.State != Held && r.State != HeldBack && r.Op != Backward
 }
 
@@ -214,7 +214,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 		l.release, l.rules, l.whole = release, p.Policies[t.Want.Policy], true
 		s := before[t.Want.Name]
 		if s == nil {
-			s = &seat{}
+			s = &seat{report: &Report{}}
 		}
 		s.lane, s.want, s.target = l, t.Want, t.Target
 		s.silent, s.able, s.serves, s.ails = false, false, false, false // counted anew
@@ -241,8 +241,9 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 	}
 }
 
-// Hear takes in what a tenant's machine says of itself.
-func (r *Rollouts) Hear(report Report) {
+// Hear takes in what a tenant's machine says of itself. The report is kept and
+// must not be changed.
+func (r *Rollouts) Hear(report *Report) {
 	s := r.seats[report.Tenant]
 	if s == nil {
 		return

@@ -135,7 +135,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	}
 	w.engine.SetPlan(plan, w.now)
 	for name, m := range a.engine.members {
-		w.before[name] = m.report
+		w.before[name] = *m.report
 	}
 	w.real, w.datasets = a.exec, seen.datasets
 	w.compare()
@@ -283,7 +283,7 @@ func (w *rehearsal) heard(name string) {
 		return
 	}
 	if _, ok := w.first[name]; !ok {
-		w.first[name] = m.report
+		w.first[name] = *m.report
 	}
 }
 

@@ -82,7 +82,7 @@ type member struct {
 	want    *plans.Tenant
 	target  plans.Target
 	rec     reconcile.Record
-	report  reconcile.Report
+	report  *reconcile.Report // the last one; a new one takes its place
 	facts   observed.Tenant
 	permit  reconcile.Permit
 	stood   stand // in its change, when the rollout last heard of it
@@ -155,7 +155,7 @@ func newEngine(c Config, p *probes, places *places) *Engine {
 func (e *Engine) get(name string) *member {
 	m := e.members[name]
 	if m == nil {
-		m = &member{name: name, index: -1}
+		m = &member{name: name, index: -1, report: &reconcile.Report{}}
 		e.members[name] = m
 	}
 	return m

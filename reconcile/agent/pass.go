@@ -125,7 +125,7 @@ func (a *Agent) settledOrWhen() (done bool, when time.Time) {
 // patience returns until when a pass waits for a tenant that waits for something
 // that is down, or is not well; gives is false where it waits to the end.
 func (m *member) patience() (until time.Time, gives bool) {
-	r := &m.report
+	r := m.report
 	unwell, since := r.State == reconcile.Degraded, r.Since
 	if repairs(r) {
 		unwell, since = true, r.UnwellSince
@@ -150,10 +150,10 @@ func (a *Agent) outcome() Outcome {
 	}
 	out.Rollouts = e.rollout.runs.Open()
 	for m := range e.blocked {
-		out.Blocked = append(out.Blocked, m.report)
+		out.Blocked = append(out.Blocked, *m.report)
 	}
 	for m := range e.open {
-		out.Waiting = append(out.Waiting, m.report)
+		out.Waiting = append(out.Waiting, *m.report)
 	}
 	for _, m := range e.wakes {
 		out.Due = append(out.Due, Due{Tenant: m.name, At: m.wake, What: m.report.Next})
@@ -267,7 +267,7 @@ func (a *Agent) tellWaits(t turn) {
 	for _, m := range t.stepped {
 		what := ""
 		if a.engine.open[m] && !m.busy() {
-			what = waitsFor(&m.report)
+			what = waitsFor(m.report)
 		}
 		if m.busy() {
 			m.waits = "" // the progress of its actions takes the place

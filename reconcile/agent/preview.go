@@ -104,7 +104,7 @@ func (w *rehearsal) preview(ctx context.Context) Preview {
 	}
 	p.Rollouts, p.Unbatched, p.Held = w.rollouts(), w.unbatched(), w.held()
 	for m := range w.engine.blocked {
-		p.Blocked = append(p.Blocked, m.report)
+		p.Blocked = append(p.Blocked, *m.report)
 	}
 	slices.SortFunc(p.Blocked, func(x, y reconcile.Report) int { return cmp.Compare(x.Tenant, y.Tenant) })
 	p.Summary["blocked"] = len(p.Blocked)

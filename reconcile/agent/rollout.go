@@ -34,11 +34,11 @@ type stand struct {
 }
 
 func (m *member) reported() reconcile.Member {
-	return reconcile.Member{Want: m.want, Target: m.target, Report: m.report}
+	return reconcile.Member{Want: m.want, Target: m.target, Report: *m.report}
 }
 
 func (m *member) stand() stand {
-	r := &m.report
+	r := m.report
 	s := stand{change: m.reported().Change(), target: m.target, about: r.Target == m.target,
 		moving: r.InMotion, failed: r.Failed, done: r.Done, removed: m.want == nil || m.want.Removed}
 	if r.State == reconcile.Held || r.State == reconcile.HeldBack {

@@ -105,7 +105,7 @@ func (e *Engine) shows(name string, old *member) {
 
 func (e *Engine) status(m *member) TenantStatus {
 	e.refresh(m)
-	r := &m.report
+	r := m.report
 	if r.State == "" && m.was != nil {
 		return *m.was
 	}
@@ -214,7 +214,7 @@ func (a *Agent) explain(tenant string) (Explanation, error) {
 	if m == nil {
 		return Explanation{}, refused(fmt.Sprintf("no tenant %q", tenant), "reconcile status lists the tenants")
 	}
-	e := Explanation{Status: a.engine.status(m), Report: m.report, Permit: m.permit, Facts: m.facts,
+	e := Explanation{Status: a.engine.status(m), Report: *m.report, Permit: m.permit, Facts: m.facts,
 		Record: m.rec, Want: m.want, Doing: m.flight}
 	for i := range m.facts.Instances {
 		in := &m.facts.Instances[i]

@@ -208,7 +208,7 @@ func (e *Engine) remember(m *member, rec reconcile.Record, t *turn) error {
 
 // retell takes in a report, and tells the rollout.
 func (e *Engine) retell(m *member, r reconcile.Report, tx *journal.Tx) error {
-	if reflect.DeepEqual(&m.report, &r) {
+	if reflect.DeepEqual(m.report, &r) {
 		return nil
 	}
 	was, is := named{m.report.Specs, m.report.Images}, named{r.Specs, r.Images}
@@ -222,7 +222,7 @@ func (e *Engine) retell(m *member, r reconcile.Report, tx *journal.Tx) error {
 			return err
 		}
 	}
-	m.report, m.was = r, nil
+	m.report, m.was = &r, nil
 	e.moved[m.name] = true
 	e.rollout.heard(m)
 	e.weigh(m)
@@ -308,7 +308,7 @@ func (e *Engine) wellAgain(m *member, key plans.Key, h observed.Health) bool {
 
 // weigh books whether a pass has to wait for m, and whether m waits for somebody.
 func (e *Engine) weigh(m *member) {
-	r := &m.report
+	r := m.report
 	blocked := r.State == reconcile.HeldBack || r.Question != nil
 	set(e.blocked, m, blocked)
 	// Until it is seen to stay so, see patience.
@@ -401,9 +401,9 @@ func (e *Engine) forget(m *member) {
 		return
 	}
 	// Still in the plan, as a tombstone: known, with nothing remembered.
-	report := m.report
+	report := *m.report
 	report.Specs, report.Images = nil, nil
-	*m = member{name: m.name, want: m.want, target: m.target, index: -1, report: report}
+	*m = member{name: m.name, want: m.want, target: m.target, index: -1, report: &report}
 }
 
 // Load reads the memory from the journal. Actions that were in flight are

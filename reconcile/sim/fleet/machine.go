@@ -11,7 +11,7 @@ import (
 type Machine interface {
 	Restore(reconcile.Rollout, []reconcile.RolloutMember)
 	Plan(reconcile.RolloutPlan)
-	Hear(reconcile.Report)
+	Hear(*reconcile.Report)
 	Answered()
 	Skip(unseen time.Duration)
 	Due(now time.Time) bool

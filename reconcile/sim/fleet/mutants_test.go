@@ -44,9 +44,10 @@ func (b *bent) Plan(p reconcile.RolloutPlan) {
 	b.Rollouts.Plan(p)
 }
 
-func (b *bent) Hear(r reconcile.Report) {
-	if b.hear == nil || b.hear(&r) {
-		b.Rollouts.Hear(r)
+func (b *bent) Hear(r *reconcile.Report) {
+	heard := *r
+	if b.hear == nil || b.hear(&heard) {
+		b.Rollouts.Hear(&heard)
 	}
 }
 

@@ -129,7 +129,7 @@ func (w *world) speak() {
 		if w.books != nil {
 			w.books.Heard(w.now, &r)
 		}
-		w.machine.Hear(r)
+		w.machine.Hear(&r)
 	}
 }
 
@@ -193,7 +193,8 @@ func (w *world) reborn() Machine {
 	m.Plan(w.plan())
 	for _, t := range w.order {
 		if t.report.State != "" {
-			m.Hear(t.report)
+			heard := t.report
+			m.Hear(&heard)
 		}
 	}
 	return m
