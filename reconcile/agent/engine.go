@@ -230,9 +230,9 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 		}
 	}
 	e.unhear()
+	e.doubt()
 	e.rollout.plan(p, order)
 	e.adopted(now)
-	e.doubt()
 	slices.Sort(unwanted)
 	return unwanted
 }

@@ -67,14 +67,14 @@ func (e *Engine) Turn(now time.Time) (turn, error) {
 			break
 		}
 	}
+	if err := e.ignore(now, &t.Tx); err != nil {
+		return t, err
+	}
 	slices.SortFunc(t.Work, func(a, b work) int { return cmp.Compare(a.tenant, b.tenant) })
 	t.Reports = sortedKeys(e.moved, cmp.Compare[string])
 	clear(e.moved)
 	if err := e.ports.save(&t.Tx); err != nil {
 		return t, err
-	if err := e.ignore(now, &t.Tx); err != nil {
-		return t, err
-	}
 	}
 	if !t.Tx.Empty() {
 		if err := t.Tx.Put(journal.Meta, metaClock, now); err != nil {
@@ -379,6 +379,7 @@ func (e *Engine) forget(m *member) {
 	_ = e.specs.name(&e.pending, m.report.Specs, nil)
 	e.pending.Delete(journal.Tenants, m.name)
 	e.pending.Delete(journal.Meta, metaNamed+m.name)
+	m.told(&e.pending)
 	e.ports.release(m.name, m.rec.Clock)
 	if err := e.leaves(&e.pending); err != nil {
 		e.log.Error("prune not written down", "err", err)
@@ -390,7 +391,6 @@ func (e *Engine) forget(m *member) {
 	delete(e.stale, m)
 	delete(e.ready, m)
 	delete(e.open, m)
-	m.told(&e.pending)
 	delete(e.blocked, m)
 	e.moved[m.name] = true
 	e.urgent = true
@@ -431,6 +431,9 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 	if err := e.loadLocal(store); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	}
+	if err := e.loadWords(store); err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	}
 	if raw, err := store.Get(journal.Meta, metaAdopt); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	} else if raw != nil {
@@ -442,9 +445,6 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 		if err := e.pending.Put(journal.Meta, metaAdopt, true); err != nil {
 			return 0, err
 		}
-	if err := e.loadWords(store); err != nil {
-		return 0, fmt.Errorf("read journal: %w", err)
-	}
 	}
 	if raw, err := store.Get(journal.Meta, metaPrune); err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
