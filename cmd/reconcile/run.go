@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -47,9 +48,11 @@ func (p *program) daemon(ctx context.Context, set settings) error {
 		c.Close()
 		return observed.Wrap("start daemon", set.State, observed.Refused, errors.New("a daemon runs on this state directory already"), "`reconcile status` asks it")
 	}
-	// The daemon keeps much and allocates little: letting the heap grow by half
-	// before it is collected, not to twice its size, costs next to nothing.
-	debug.SetGCPercent(50)
+	if os.Getenv("GOGC") == "" {
+		// The daemon keeps much and allocates little: letting the heap grow by half
+		// before it is collected, not to twice its size, costs next to nothing.
+		debug.SetGCPercent(50)
+	}
 	log := p.daemonLogger()
 	feed, err := newFeed(set, set.at(cloneDir))
 	if err != nil {

@@ -85,7 +85,7 @@ type member struct {
 	report  *reconcile.Report // the last one; a new one takes its place
 	facts   observed.Tenant
 	permit  reconcile.Permit
-	stood   stand // in its change, when the rollout last heard of it
+	stood   *stand // in its change, when the rollout last heard of it; nil: in a policy's rollouts
 	results []reconcile.Result
 	words   *words // of a person on this host, until they are heard
 	flight  []reconcile.Action

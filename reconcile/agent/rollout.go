@@ -75,13 +75,13 @@ func (r *rollout) heard(m *member) {
 		return
 	}
 	now := m.stand()
-	if now == m.stood {
+	if m.stood != nil && now == *m.stood {
 		return
 	}
-	if now.change != m.stood.change {
+	if m.stood == nil || now.change != m.stood.change {
 		r.regroup = true
 	}
-	m.stood = now
+	m.stood = &now
 	if r.dirty == nil {
 		r.dirty = map[string]bool{}
 	}
@@ -189,8 +189,9 @@ func (r *rollout) group() {
 		if m.gone {
 			continue
 		}
-		m.stood = m.stand()
-		r.changes[m.stood.change] = append(r.changes[m.stood.change], m)
-		r.dirty[m.stood.change] = true
+		now := m.stand()
+		m.stood = &now
+		r.changes[now.change] = append(r.changes[now.change], m)
+		r.dirty[now.change] = true
 	}
 }
