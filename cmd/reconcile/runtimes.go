@@ -7,10 +7,9 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/drivers/docker"
+	"github.com/gitops-fleet/reconcile/drivers/keychain"
 	"github.com/gitops-fleet/reconcile/drivers/process"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -53,10 +52,11 @@ func (s settings) runtimes(plan *plans.Plan) []string {
 func openRuntime(name string, set settings, owner drivers.Owner, log *slog.Logger) (closingRuntime, error) {
 	switch name {
 	case "docker":
-		return docker.New(docker.Config{Host: set.Drivers.Docker.Host, State: set.place("", "docker"), Owner: owner, Log: log})
+		return docker.New(docker.Config{Host: set.Drivers.Docker.Host, State: set.place("", "docker"), Owner: owner,
+			Keychain: keychain.File(set.Drivers.Docker.Credentials), Log: log})
 	case "process":
 		root := set.place(set.Drivers.Process.Root, "process")
-		return process.New(process.Config{Root: root, Owner: owner, Keychain: authn.DefaultKeychain, Log: log})
+		return process.New(process.Config{Root: root, Owner: owner, Keychain: keychain.File(set.Drivers.Process.Credentials), Log: log})
 	}
 	return nil, observed.Wrap("open runtime", name, observed.Refused, errors.New("there is no such runtime"), "use docker or process")
 }

@@ -53,7 +53,7 @@ func (r *Runtime) Pull(ctx context.Context, ref string, progress func(drivers.Pr
 // It is written down before, so that a crash leaves no image that nobody
 // removes.
 func (r *Runtime) fetch(ctx context.Context, ref string, progress func(drivers.Progress)) error {
-	auth, err := credentials(ref)
+	auth, err := r.credentials(ref)
 	if err != nil {
 		return err
 	}
@@ -77,23 +77,26 @@ func (r *Runtime) fetch(ctx context.Context, ref string, progress func(drivers.P
 	return ctx.Err()
 }
 
-// credentials returns what Docker itself would send to the registry of ref:
-// from config.json in DOCKER_CONFIG or ~/.docker, its helpers included.
-func credentials(ref string) (string, error) {
+// credentialsHint says where credentials are looked for.
+const credentialsHint = "look at drivers.docker.credentials of this host's configuration, else at ~/.docker/config.json, and at its credential helpers"
+
+// credentials returns what Docker itself would send to the registry of ref: from
+// the config.json it is given, its helpers included.
+func (r *Runtime) credentials(ref string) (string, error) {
 	parsed, err := name.NewDigest(ref, name.WeakValidation)
 	if err != nil {
 		return "", observed.Wrap("pull", ref, observed.Refused, err, "")
 	}
-	auth, err := authn.DefaultKeychain.Resolve(parsed.Context())
+	auth, err := r.keys.Resolve(parsed.Context())
 	if err != nil {
-		return "", observed.Wrap("pull", ref, observed.Refused, fmt.Errorf("read registry credentials: %w", err), "look at ~/.docker/config.json and its credential helpers")
+		return "", observed.Wrap("pull", ref, observed.Refused, fmt.Errorf("read registry credentials: %w", err), credentialsHint)
 	}
 	if auth == authn.Anonymous {
 		return "", nil
 	}
 	c, err := auth.Authorization()
 	if err != nil {
-		return "", observed.Wrap("pull", ref, observed.Refused, fmt.Errorf("read registry credentials: %w", err), "look at ~/.docker/config.json and its credential helpers")
+		return "", observed.Wrap("pull", ref, observed.Refused, fmt.Errorf("read registry credentials: %w", err), credentialsHint)
 	}
 	return authconfig.Encode(registry.AuthConfig{
 		Username: c.Username, Password: c.Password, Auth: c.Auth,

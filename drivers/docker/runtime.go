@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/moby/moby/client"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -21,6 +22,9 @@ type Config struct {
 	State string
 	// Owner is the mark on everything made.
 	Owner drivers.Owner
+	// Keychain finds credentials of registries; nil is authn.DefaultKeychain,
+	// what `docker login` keeps.
+	Keychain authn.Keychain
 	// Log may be nil.
 	Log *slog.Logger
 	// Each, if not nil, hears of every request to the engine ("POST",
@@ -35,6 +39,7 @@ type Runtime struct {
 	cli   *client.Client
 	host  string
 	owner drivers.Owner
+	keys  authn.Keychain
 	log   *slog.Logger
 	state *state
 	cache *cache
@@ -74,8 +79,12 @@ func New(c Config) (*Runtime, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	keys := c.Keychain
+	if keys == nil {
+		keys = authn.DefaultKeychain
+	}
 	return &Runtime{
-		cli: cli, host: host, owner: c.Owner, log: log, state: st,
+		cli: cli, host: host, owner: c.Owner, keys: keys, log: log, state: st,
 		cache: newCache(), nets: newNetworks(),
 	}, nil
 }

@@ -86,7 +86,7 @@ func pullProblem(ctx context.Context, ref string, err error) error {
 	case errors.As(err, &answer):
 		switch answer.StatusCode {
 		case http.StatusUnauthorized, http.StatusForbidden:
-			return observed.Wrap("pull", ref, observed.Refused, err, "log this host in to the registry: docker login, or ~/.docker/config.json of the user that runs reconcile")
+			return observed.Wrap("pull", ref, observed.Refused, err, "log this host in to the registry: docker login, in ~/.docker/config.json of the user that runs reconcile or where drivers.process.credentials says")
 		case http.StatusNotFound:
 			return observed.Wrap("pull", ref, observed.Refused, err, "look whether the image was pushed, and whether the digest is right")
 		}
