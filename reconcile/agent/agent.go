@@ -82,6 +82,11 @@ type Config struct {
 	// retries and decides nothing.
 	Random func() float64
 
+	// Settle is called before every turn of the loop. A simulation lets all that
+	// happens at the same moment come to its end in it, so that its runs repeat.
+	// May be nil.
+	Settle func()
+
 	// Log gets constant messages with pairs; nil discards them.
 	Log *slog.Logger
 	// Events is called with every event once it is durable, in order, from

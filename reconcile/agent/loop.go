@@ -44,6 +44,9 @@ func (a *Agent) loop(ctx context.Context, settled func() (bool, time.Time)) erro
 		})
 	}
 	for {
+		if a.cfg.Settle != nil {
+			a.cfg.Settle()
+		}
 		next, err := a.turn(ctx, &hands)
 		if err != nil {
 			return err

@@ -55,6 +55,7 @@ type prober struct {
 }
 
 func (p *prober) Probe(ctx context.Context, t drivers.ProbeTarget) (drivers.Outcome, error) {
+	p.check.w.takes("prober.Probe", t.Key.String())
 	got, err := p.Prober.Probe(ctx, t)
 	if err == nil {
 		p.check.answered(t.Key, got.OK)

@@ -1,6 +1,7 @@
 package agentworld
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"slices"
@@ -92,7 +93,8 @@ func run(t *testing.T, seed uint64) (w *world) {
 
 // text is what happened, for a person.
 func (w *world) text() string {
-	s := fmt.Sprintf("weather %+v\npolicy %+v\n", w.o, w.plan.Policies["standard"])
+	policy, _ := json.Marshal(w.plan.Policies["standard"])
+	s := fmt.Sprintf("weather %+v\npolicy %s\n", w.o, policy)
 	if logged, err := w.store.Reopen().Events(journal.Query{Last: 120}); err == nil {
 		for _, e := range logged {
 			w.log = append(w.log, fmt.Sprintf("%s %s: %s", e.Time.Format("15:04:05.000"), e.Kind, e.Text))

@@ -59,9 +59,8 @@ type world struct {
 	bad     map[string]bool
 	old     []string // questions that were answered
 
-	mu    sync.Mutex // guards what goroutines of the agent ask for
-	calls map[string]int
-	calm  bool
+	mu   sync.Mutex // guards what goroutines of the agent ask for
+	calm bool
 
 	agent  *agent.Agent
 	cancel context.CancelFunc
@@ -70,7 +69,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0xa6e47)), bad: map[string]bool{}, calls: map[string]int{}}
+	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0xa6e47)), bad: map[string]bool{}}
 	w.o = drawWeather(w.rng)
 	w.host = mem.New(mem.Config{Now: time.Now, Registry: w.registry})
 	w.check = newChecks(w)
@@ -161,6 +160,9 @@ func (w *world) start() {
 		Storages: map[string]drivers.Storage{"mem": fault.Storage(w.host.Storage(), f)},
 		Router:   &router{fault.Router(w.host.Router(), f), w.check}, Prober: &prober{w.host.Prober(), w.check}, Host: w.host,
 		Store: w.store, Random: func() float64 { return 0.5 },
+		// Time goes on when nobody can do anything at this moment any more: a turn
+		// has seen all that came to be known until then, whichever goroutine was first.
+		Settle: func() { time.Sleep(1) },
 	}
 	a, err := agent.New(c)
 	if err != nil {
@@ -197,9 +199,10 @@ func (w *world) kill(away time.Duration) {
 
 func (w *world) reopen() { w.store = &store{Memory: w.store.Reopen(), w: w} }
 
-// decide is what happens to one call of a driver. It goes by the seed and by how
-// often there was such a call, whichever goroutine makes it.
+// decide is what happens to one call of a driver. It goes by the seed and by when
+// there is such a call, whichever goroutine makes it.
 func (w *world) decide(op fault.Op, ref string) fault.Fault {
+	w.takes(op, ref)
 	if w.isCalm() || op.Look() {
 		return fault.None
 	}
@@ -214,19 +217,23 @@ func (w *world) decide(op fault.Op, ref string) fault.Fault {
 	return fault.None
 }
 
+// takes lets a call take its time, another for each: two that begin at one moment
+// take effect one after the other, in an order that is the seed's.
+func (w *world) takes(op fault.Op, ref string) {
+	time.Sleep(1 + time.Duration(w.luck("takes "+string(op)+ref)*float64(time.Millisecond)))
+}
+
 func (w *world) isCalm() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calm
 }
 
-// luck is a number from 0 to 1 for the next time something is done.
+// luck is a number from 0 to 1 for what is done now. It goes by the moment: whoever
+// does the same at the same one, in whatever order, is as lucky.
 func (w *world) luck(what string) float64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.calls[what]++
 	h := fnv.New64a()
-	fmt.Fprint(h, w.seed, what, w.calls[what])
+	fmt.Fprint(h, w.seed, what, time.Now().UnixNano())
 	x := h.Sum64()
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
