@@ -37,12 +37,8 @@ func TestCuts(t *testing.T) {
 	files["package.test"] = vm.Compile(t)
 	boot := func(mode string) *vm.Machine {
 		t.Helper()
-		m, err := image.Boot(t.Context(), vm.Config{Pool: "tank", Disk: disk, Files: files, Forward: []int{lifePort},
+		return image.Up(t, vm.Config{Pool: "tank", Disk: disk, Files: files, Forward: []int{lifePort},
 			Env: map[string]string{lifeVariable: mode}, Command: []string{"/vm/package.test", "-test.v", "-test.run=^TestLife$"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
 	}
 	var acknowledged []string
 	upgraded := 0
@@ -56,8 +52,6 @@ func TestCuts(t *testing.T) {
 			began := time.Now()
 			says(ctx, t, m, serves+" 1")
 			upgrade = time.Since(began)
-		} else if err := m.Ready(ctx); err != nil {
-			t.Fatal(err)
 		}
 		cancel()
 		// Anywhere from the first steps after the power is back to some upgrades on.

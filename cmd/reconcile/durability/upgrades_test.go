@@ -53,11 +53,11 @@ func TestQuiesced(t *testing.T) {
 // starts on a clone, takes what it missed, and is led to once it has it.
 func TestReplayed(t *testing.T) {
 	vm.Only(t) // a copy of a directory under writes is torn, and refused
-	p := newPeer(t, 10*time.Millisecond)
+	p := newPeer(t, think())
 	w := newWorld(t, plan{mode: "replay", env: `, FOLLOW: "` + p.URL + `"`})
 	w.release("1.0", nil)
 	w.pass(0)
-	run := load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(), Patience: patience, Workers: map[load.Kind]int{load.Get: 4, load.Fresh: 2}})
+	run := w.press(map[load.Kind]int{load.Get: 4, load.Fresh: 2})
 	for n := range upgrades() {
 		w.upgrade(fmt.Sprintf("2.%d", n))
 	}

@@ -154,8 +154,12 @@ const host = "ant.example.com"
 
 // crowd begins to write and read.
 func (w *world) crowd() *load.Run {
-	return load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(), Patience: patience,
-		Workers: map[load.Kind]int{load.Post: 3, load.Get: 2, load.Fresh: 1}})
+	return w.press(map[load.Kind]int{load.Post: 3, load.Get: 2, load.Fresh: 1})
+}
+
+// press begins requests by so many clients of each kind.
+func (w *world) press(clients map[load.Kind]int) *load.Run {
+	return load.Start(w.ctx, load.Config{Proxy: w.Proxy, Host: host, Think: think(), Patience: patience, Workers: clients})
 }
 
 // patience is how long a client waits: a write that is held is not lost.
@@ -165,7 +169,7 @@ const patience = 5 * time.Minute
 // do than requests.
 func think() time.Duration {
 	if vm.Slow() {
-		return 50 * time.Millisecond
+		return 200 * time.Millisecond
 	}
 	return 5 * time.Millisecond
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -134,6 +135,30 @@ func (m *Machine) Ready(ctx context.Context) error {
 		return m.broken("it does not get ready: " + context.Cause(ctx).Error())
 	}
 }
+
+// Up boots a machine for a test and returns when its command begins. An emulator
+// that aborts before that is started again: with two processors qemu 10 sometimes
+// fails an assertion while the guest's kernel lays out its devices
+// ("iotlb_to_section").
+func (i Image) Up(t testing.TB, c Config) *Machine {
+	t.Helper()
+	for n := 1; ; n++ {
+		m, err := i.Boot(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = m.Ready(t.Context()); err == nil {
+			return m
+		}
+		if n == boots || t.Context().Err() != nil || !strings.Contains(m.Console(), "Assertion") {
+			t.Fatal(err)
+		}
+		t.Logf("boot %d: %v", n, err)
+	}
+}
+
+// boots is how often a machine is booted at most until its command begins.
+const boots = 3
 
 // Wait waits for the end and returns the command's exit status. A machine that
 // ended otherwise (Cut, panic, ctx) is an error.

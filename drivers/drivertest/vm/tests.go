@@ -44,10 +44,7 @@ func Tests(t *testing.T, c Config) {
 		c.Console = os.Stdout
 	}
 	began := time.Now()
-	m, err := image.Boot(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := image.Up(t, c)
 	exit, err := m.Wait()
 	t.Logf("%s, %s: %s", image.About, image.Accel(), time.Since(began).Round(100*time.Millisecond))
 	if err != nil {

@@ -20,7 +20,7 @@ type follower struct {
 }
 
 // pace is the pause between two looks at the peer.
-const pace = 20 * time.Millisecond
+const pace = 50 * time.Millisecond
 
 func (f *follower) follow(ctx context.Context) {
 	for ctx.Err() == nil {
