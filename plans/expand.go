@@ -3,6 +3,7 @@ package plans
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -180,8 +181,8 @@ func rewriteFiles(files map[string]File, f func(path, text string) string) map[s
 }
 
 func (h *Health) rewrite(f func(path, text string) string) *Health {
-	if h == nil {
-		return nil
+	if h == nil || !h.expands() {
+		return h
 	}
 	out := *h
 	switch {
@@ -194,11 +195,27 @@ func (h *Health) rewrite(f func(path, text string) string) *Health {
 		out.HTTP = &probe
 	case h.Exec != nil:
 		out.Exec = &ExecProbe{Command: rewriteList(h.Exec.Command, "/health/exec/command", f)}
-	default:
-		return h
 	}
 	return &out
 }
+
+// expands says that a text of the probe holds a "{{".
+func (h *Health) expands() bool {
+	if h.Exec != nil && slices.ContainsFunc(h.Exec.Command, braced) {
+		return true
+	}
+	if h.HTTP == nil {
+		return false
+	}
+	for _, text := range Sorted(h.HTTP.Header) {
+		if braced(text) {
+			return true
+		}
+	}
+	return braced(h.HTTP.Path)
+}
+
+func braced(text string) bool { return strings.Contains(text, "{{") }
 
 func rewriteList(list []string, path string, f func(path, text string) string) []string {
 	copied := false

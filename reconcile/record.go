@@ -238,6 +238,29 @@ func (v *Version) clone() *Version {
 	return &c
 }
 
+// Compact lets what is the same in several parts of a record be there once, as it
+// was before the record was written down. Nobody else may have a copy of it yet.
+func (r *Record) Compact() {
+	share := func(t *plans.Target) {
+		if *t == r.Target {
+			*t = r.Target
+		}
+	}
+	share(&r.Wanted)
+	for _, v := range []*Version{r.Current, r.Kept, r.Idle} {
+		if v == nil {
+			continue
+		}
+		share(&v.Target)
+		if v.Generation == v.Target.Core {
+			v.Generation = v.Target.Core
+		}
+		if slices.EqualFunc(v.Entry.Routes, r.Entry.Routes, sameRoute) {
+			v.Entry.Routes = r.Entry.Routes
+		}
+	}
+}
+
 // cloneEntry copies an entry. Its routes are never changed in place: all copies
 // share them.
 func cloneEntry(e plans.Entry) plans.Entry {

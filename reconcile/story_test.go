@@ -354,6 +354,10 @@ func (s *story) step() reconcile.Decision {
 	if err := json.Unmarshal([]byte(encode(s.t, rec)), &stored); err != nil {
 		s.t.Fatal(err)
 	}
+	kept := encode(s.t, stored)
+	if stored.Compact(); encode(s.t, stored) != kept {
+		s.t.Fatalf("at %s: a compact record is another one:\n%s\n%s", s.at(), encode(s.t, stored), kept)
+	}
 	s.rec, s.last = stored, dec.Report
 	for _, e := range dec.Events {
 		fmt.Fprintf(&s.out, "%s ! %s: %s%s\n", s.at(), e.Kind, e.Text, fieldsOf(e))

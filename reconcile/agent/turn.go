@@ -457,6 +457,7 @@ func (e *Engine) Load(store journal.Store, fresh bool, now time.Time) (interrupt
 		if err := json.Unmarshal(v, &m.rec); err != nil {
 			return fmt.Errorf("record of %s: %w", name, err)
 		}
+		m.rec.Compact()
 		e.settles(m)
 		// Of the time in which nobody looked only so much counts.
 		if since := now.Add(-e.maxGap); m.rec.Clock.Before(since) {

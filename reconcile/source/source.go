@@ -18,8 +18,10 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -100,7 +102,7 @@ func Open(cfg Config) (*Source, error) {
 }
 
 func open(dir string) (*git.Repository, error) {
-	repo, err := git.PlainOpen(dir)
+	repo, err := openBare(dir)
 	switch {
 	case err == nil:
 		if _, cerr := repo.Config(); cerr == nil {
@@ -121,6 +123,23 @@ func open(dir string) (*git.Repository, error) {
 	return initBare(dir)
 }
 
+// openBare opens a clone that keeps few of the objects it read: of a commit only
+// what it changed is read again, and a plan has thousands of files.
+func openBare(dir string) (*git.Repository, error) {
+	repo, err := git.PlainOpen(dir)
+	if err != nil {
+		return nil, err
+	}
+	disk, ok := repo.Storer.(*filesystem.Storage)
+	if !ok {
+		return repo, nil
+	}
+	return git.Open(filesystem.NewStorage(disk.Filesystem(), cache.NewObjectLRU(objectCache)), nil)
+}
+
+// objectCache is how much content of objects is kept between reads.
+const objectCache = 256 * cache.KiByte
+
 // initBare makes the clone aside and renames it, so that a crash leaves no half
 // made one under its name.
 func initBare(dir string) (*git.Repository, error) {
@@ -137,7 +156,7 @@ func initBare(dir string) (*git.Repository, error) {
 	if err := os.Rename(temp, dir); err != nil {
 		return nil, err
 	}
-	return git.PlainOpen(dir)
+	return openBare(dir)
 }
 
 func setRemote(repo *git.Repository, cfg Config) error {
