@@ -3,14 +3,10 @@ package agent
 import (
 	"context"
 	"fmt"
-	"os"
-	"runtime"
-	"runtime/debug"
 	"testing"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
-	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
 
 // converged is an agent on n tenants that run as the plan wants them. The
@@ -107,56 +103,4 @@ func BenchmarkOneLineCommit(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkMemory prints the memory of a process with an agent on a converged
-// fleet and its journal on disk. The plan is counted with it; what the host in
-// memory takes is measured by letting go of all else, and taken off.
-func BenchmarkMemory(b *testing.B) {
-	for _, n := range sizes {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			store, err := journal.Open(journal.Options{Dir: b.TempDir(), Fleet: "f", Node: "n"})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer store.Close()
-			w := converged(b, n, func(c *Config) { c.Store = store })
-			for b.Loop() {
-				runtime.KeepAlive(w)
-			}
-			heap, all := liveHeap(), resident(b)
-			host := w.host
-			w.agent, w.plan, w.config = nil, nil, nil
-			w = nil
-			others := float64(liveHeap()) / (1 << 20)
-			runtime.KeepAlive(host)
-			b.ReportMetric((float64(heap)-others*(1<<20))/float64(n), "heap-B/tenant")
-			b.ReportMetric(float64(heap)/(1<<20)-others, "heap-MB")
-			b.ReportMetric(all-others, "resident-MB")
-			b.ReportMetric(60+10*float64(n)/1024, "goal-MB")
-		})
-	}
-}
-
-// resident is the process's memory as the kernel counts it (proc(5), statm),
-// after the garbage is given back.
-func resident(b *testing.B) float64 {
-	debug.FreeOSMemory()
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		b.Skip("no statm: ", err)
-	}
-	var size, pages float64
-	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
-		b.Fatal(err)
-	}
-	return pages * float64(os.Getpagesize()) / (1 << 20)
-}
-
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
