@@ -138,6 +138,10 @@ func (d *decision) border() bool {
 	if d.unwellSince() {
 		return true
 	}
+	if name := d.unseenSince(); name != "" {
+		d.waitsForSight(name)
+		return false
+	}
 	a.dirty = true
 	a.Rules = cloneRules(d.rules)
 	a.next = a.fill(number, a.next, &a.Rules, func(m *RolloutMember) bool {
@@ -173,6 +177,19 @@ func (d *decision) unwellSince() (opened bool) {
 		opened = true
 	}
 	return opened
+}
+
+// unseenSince names one of the last batch that was well when it was passed and
+// cannot be seen now: it may have been unwell before, and is not known to be well.
+func (d *decision) unseenSince() string {
+	a := d.run
+	for i := a.next - 1; i >= 0 && a.members[i].Batch == a.Batch; i-- {
+		m := a.members[i]
+		if s := d.seat(m); m.Class == ClassUpgraded && s != nil && s.report.State == Unknown {
+			return m.Tenant
+		}
+	}
+	return ""
 }
 
 // passesOver classes a member that cannot be started now.
