@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,11 +46,7 @@ func (p *program) daemon(ctx context.Context, set settings) error {
 		c.Close()
 		return observed.Wrap("start daemon", set.State, observed.Refused, errors.New("a daemon runs on this state directory already"), "`reconcile status` asks it")
 	}
-	if os.Getenv("GOGC") == "" {
-		// The daemon keeps much and allocates little: letting the heap grow by half
-		// before it is collected, not to twice its size, costs next to nothing.
-		debug.SetGCPercent(50)
-	}
+	growSlowly()
 	log := p.daemonLogger()
 	feed, err := newFeed(set, set.at(cloneDir))
 	if err != nil {
@@ -82,6 +76,7 @@ func (p *program) daemon(ctx context.Context, set settings) error {
 	g.Go(func() error { return f.agent.Run(ctx) })
 	g.Go(func() error { return f.agent.Serve(ctx, set.State) })
 	g.Go(func() error { return f.poll(ctx) })
+	g.Go(func() error { return giveBack(ctx) })
 	if set.ownsProxy() {
 		g.Go(func() error { return keepProxy(ctx, set, log, f.agent.Refresh) })
 	}

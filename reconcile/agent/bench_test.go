@@ -12,7 +12,7 @@ import (
 // converged is an agent on n tenants that run as the plan wants them. The
 // tenants have no probe, so that nothing but the pass is measured, and each is
 // its own change, so that they come up together.
-func converged(b *testing.B, n int, config ...func(*Config)) *world {
+func converged(b *testing.B, n int) *world {
 	b.Helper()
 	p := fleet("c1", n, "app1")
 	for i := range p.Tenants {
@@ -24,10 +24,10 @@ func converged(b *testing.B, n int, config ...func(*Config)) *world {
 		t.Core.Services["app"] = s
 		t.Routes["web"] = plans.Route{Hosts: []string{t.Name + ".example.com"}, Service: "app"}
 	}
-	w := newWorld(b, p, append(config, func(c *Config) {
+	w := newWorld(b, p, func(c *Config) {
 		c.Ports = PortRange{1024, 65535}
 		c.Parallel = 64
-	})...)
+	})
 	w.record = false
 	if _, err := w.tryPass(); err != nil {
 		b.Fatal(err)
