@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
@@ -15,8 +16,9 @@ import (
 // What the driver says to each fault is shown by its own tests; here it is what
 // becomes of a tenant that serves.
 
-// A clone that somebody promoted, a snapshot that somebody holds and a mount that
-// somebody uses stand in the way of cleaning up only.
+// A clone that somebody promoted, a snapshot that somebody holds, a mount that
+// somebody uses and a dataset that looks like ours stand in the way of cleaning up
+// only.
 func TestHandsOfOthers(t *testing.T) {
 	vm.Only(t)
 	w := newWorld(t, plan{mode: "quiesce", soak: "1h, keep: stopped", more: "  retention: {preUpgrade: {for: 1s}, discarded: {for: 1s}}\n"})
@@ -32,6 +34,12 @@ func TestHandsOfOthers(t *testing.T) {
 	w.zfs("promote", current)
 	name := snapshot[strings.Index(snapshot, "@"):]
 	w.zfs("hold", "somebody", current+name)
+	release := busy(t, w.dataset(current).Path)
+	// A name that an attempt of ours could have.
+	theirs := strings.Replace(current, ".ledger.", ".ledger.theirs.", 1)
+	w.zfs("create", "-o", "mountpoint="+t.TempDir(), theirs)
+	precious := filepath.Join(w.zfs("get", "-H", "-o", "value", "mountpoint", theirs), "precious")
+	w.must(os.WriteFile(precious, []byte("theirs"), 0o600))
 	w.release("1.2", nil)
 	w.pass(0)
 	w.answers("1.2")
@@ -46,6 +54,59 @@ func TestHandsOfOthers(t *testing.T) {
 		t.Errorf("the snapshot %s, which somebody holds, is gone", name)
 	}
 	w.said("data", "held by somebody")
+	if w.zfs("get", "-H", "-o", "value", "mounted", current) != "yes" {
+		t.Errorf("%s, which somebody uses, is not mounted any more", current)
+	}
+	if b, err := os.ReadFile(precious); err != nil || string(b) != "theirs" {
+		t.Errorf("what another keeps in %s is %q, %v", theirs, b, err)
+	}
+	release()
+}
+
+// busy has a process that is nobody's business sit in a folder until it is
+// released.
+func busy(t *testing.T, dir string) (release func()) {
+	t.Helper()
+	cmd := exec.Command("sleep", "3600")
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // by that kill
+	})
+	t.Cleanup(release)
+	return release
+}
+
+// The pool goes away in the middle of an upgrade, where the old version is stopped
+// and its last snapshot taken, and comes back: it is said what is missing, nothing
+// is taken for gone, and the upgrade goes on where it was.
+func TestPoolExported(t *testing.T) {
+	vm.Only(t)
+	w := newWorldAt(t, plan{mode: "quiesce"}, smallPool(t))
+	w.release("1.0", nil)
+	w.pass(0)
+	w.post("/count?id=1", "1")
+	w.release("1.1", nil)
+	const middle = "quiesce/snapshot/after"
+	r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + middle})
+	w.must(err)
+	if !r.Killed {
+		t.Fatalf("the upgrade did not come by %s\n%s%s", middle, r.Stdout, r.Stderr)
+	}
+	w.run("zpool", "export", "small")
+	r, err = w.Run(w.ctx)
+	w.must(err)
+	if r.Exit == 0 || !strings.Contains(r.Stdout+r.Stderr, "zpool import") {
+		t.Errorf("without its pool reconcile ends with status %d, and does not say how to import it:\n%s%s", r.Exit, r.Stdout, r.Stderr)
+	}
+	w.run("zpool", "import", "-d", "/disk", "small")
+	w.pass(0)
+	w.answers("1.1")
+	w.post("/count?id=2", "2")
+	w.holds([]string{"1", "2"})
 }
 
 // An upgrade on a pool that is nearly full does not begin; the old version serves
@@ -117,12 +178,10 @@ func TestKeyNotLoaded(t *testing.T) {
 		t.Error("something serves without the key")
 	}
 	w.zfs("load-key", "-r", w.pool)
-	w.until("with the key it goes on", func() bool {
-		r, err := w.Run(w.ctx)
-		w.must(err)
-		return r.Exit == 0
-	})
-	w.answers("1.1")
+	d, err := w.Daemon(w.ctx)
+	w.must(err)
+	w.until("with the key it goes on", func() bool { return w.version() == "1.1" })
+	w.must(d.Stop())
 	w.holds([]string{"1", "2"})
 }
 
@@ -135,6 +194,11 @@ func smallPool(t *testing.T) string {
 			t.Fatalf("%s: %v\n%s", words, err, out)
 		}
 	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("sh", "-c", "zpool destroy -f small && rm "+file).CombinedOutput(); err != nil {
+			t.Errorf("destroy the small pool: %v\n%s", err, out)
+		}
+	})
 	return "small/data"
 }
 

@@ -121,18 +121,12 @@ func (w *world) outline() string {
 	return strings.Join(lines, "\n")
 }
 
-// boundaries are the kinds a world came by.
+// boundaries are the kinds a world came by, sorted.
 func (w *world) boundaries() []string {
 	w.t.Helper()
-	b, err := os.ReadFile(filepath.Join(w.Dir, "boundaries"))
-	w.must(err)
-	var all []string
-	for line := range strings.Lines(string(b)) {
-		name, _, _ := strings.Cut(line, "\t")
-		all = append(all, name)
-	}
+	all := w.inOrder()
 	slices.Sort(all)
-	return slices.Compact(all)
+	return all
 }
 
 // One run for each kind of boundary of an upgrade and of a failing one: killed

@@ -9,10 +9,11 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
 )
 
-// upgrades is how often a story upgrades its tenant.
-func upgrades() int {
+// upgrades is how often a story upgrades its tenant; short is how often where the
+// processor is emulated and the time is short.
+func upgrades(short int) int {
 	if vm.Slow() && !*soak {
-		return 5
+		return short
 	}
 	return 20
 }
@@ -37,7 +38,8 @@ func TestQuiesced(t *testing.T) {
 	w.pass(0)
 	run := w.crowd()
 	var longest time.Duration
-	for n := range upgrades() {
+	number := upgrades(3)
+	for n := range number {
 		longest = max(longest, w.upgrade(fmt.Sprintf("2.%d", n)))
 	}
 	result := run.Stop()
@@ -46,7 +48,7 @@ func TestQuiesced(t *testing.T) {
 		t.Errorf("%s: %q", result, result.Errors())
 	}
 	t.Logf("%d upgrades, the longest took %s; %d numbers acknowledged, all of them there; longest hold %s; %s",
-		upgrades(), longest.Round(time.Millisecond), len(result.Posted), result.Kinds[load.Post].Slowest.Round(time.Millisecond), result)
+		number, longest.Round(time.Millisecond), len(result.Posted), result.Kinds[load.Post].Slowest.Round(time.Millisecond), result)
 }
 
 // An application that catches up from a peer needs no hold: its new version
@@ -58,7 +60,8 @@ func TestReplayed(t *testing.T) {
 	w.release("1.0", nil)
 	w.pass(0)
 	run := w.press(map[load.Kind]int{load.Get: 4, load.Fresh: 2})
-	for n := range upgrades() {
+	number := upgrades(2)
+	for n := range number {
 		w.upgrade(fmt.Sprintf("2.%d", n))
 	}
 	result := run.Stop()
@@ -73,5 +76,5 @@ func TestReplayed(t *testing.T) {
 			t.Fatalf("number %d of the ledger is %s", n, number)
 		}
 	}
-	t.Logf("%d upgrades, %d numbers replayed; %s", upgrades(), had, result)
+	t.Logf("%d upgrades, %d numbers replayed; %s", number, had, result)
 }
