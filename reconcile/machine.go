@@ -113,10 +113,10 @@ func (m *machine) prefix() string {
 	return m.in.Name + "/-/"
 }
 
-// act orders an action, unless a problem's pause is on. It names it by tenant,
+// act orders an action, unless the pause of a problem holds it up. It names it by tenant,
 // attempt, step, verb and subject, and says whether it was ordered.
 func (m *machine) act(step Phase, subject string, a Action) bool {
-	if m.waiting() && !m.pressed() {
+	if m.holdsUp(step) {
 		m.wakeAt(m.rec.Trouble.Next)
 		return false
 	}

@@ -72,15 +72,16 @@ func (m *machine) prepareVolume(name string, v plans.Volume) (string, bool) {
 	return current.Dataset, true
 }
 
-// created proves an empty live dataset for the new version.
+// created proves an empty live dataset for the new version. One that is half made
+// is ordered again: whoever made it is not at it any more.
 func (m *machine) created(name string, v plans.Volume) (string, bool) {
 	a := m.rec.Attempt
 	slot := plans.Shared
 	if v.OnUpgrade == plans.Clone || v.OnUpgrade == plans.Fresh {
 		slot = a.New.Slot
 	}
-	if d := m.datasetOf(name, a.ID, observed.Live); d != nil {
-		return d.ID, d.Ready
+	if d := m.datasetOf(name, a.ID, observed.Live); d != nil && d.Ready {
+		return d.ID, true
 	}
 	if v.OnUpgrade != plans.Fresh {
 		// One that an undone attempt left, or made late, is what a driver
@@ -121,11 +122,11 @@ func (m *machine) restored(name string, v plans.Volume) (string, bool) {
 	return m.cloneFrom(snap, name, v, observed.Live, slot)
 }
 
-// cloneFrom proves the attempt's clone of a snapshot.
+// cloneFrom proves the attempt's clone of a snapshot; see created.
 func (m *machine) cloneFrom(snap *observed.Dataset, name string, v plans.Volume, role observed.Role, slot plans.Slot) (string, bool) {
 	mark := m.mark()
-	if d := m.datasetOf(name, mark, role); d != nil && d.Origin == snap.ID {
-		return d.ID, d.Ready
+	if d := m.datasetOf(name, mark, role); d != nil && d.Origin == snap.ID && d.Ready {
+		return d.ID, true
 	}
 	m.act(Prepare, name, Action{Verb: Clone, Slot: slot, Dataset: snap.ID, Volume: &VolumeOrder{Name: name,
 		Slot: slot, Volume: v, Attempt: mark, Generation: m.rec.Attempt.New.Generation, Role: role},

@@ -94,15 +94,18 @@ func (m *machine) pressed() bool {
 // quiesce proves, in this order: requests wait at the router, none is open any
 // more, what writes has stopped, and the final snapshot is taken.
 func (m *machine) quiesce() bool {
+	parts, known := m.parts(m.rec.Current)
+	if !known && m.runsAnything(m.rec.Current.Slot) {
+		m.fail("the spec of what runs ("+short(m.rec.Current.Generation)+") is not known any more: there would be no way back. "+
+			"A plan that names that version makes it known", nil)
+		return false
+	}
 	if !m.holdOn() {
 		return false
 	}
-	parts, ok := m.parts(m.rec.Current)
-	if !ok {
-		m.fail("the spec of what runs ("+short(m.rec.Current.Generation)+") is not known any more: there would be no way back", nil)
-		return false
-	}
-	if !m.stopWriters(parts) {
+	// What is down and cannot be started serves nobody: there is nothing to stop,
+	// and no way back to lose.
+	if known && !m.stopWriters(parts) {
 		return false
 	}
 	return !m.quiesces() || m.snapshots()

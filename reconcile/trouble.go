@@ -86,7 +86,7 @@ func (m *machine) heed() {
 			continue
 		}
 		t := m.rec.Trouble
-		if t == nil {
+		if t == nil || t.ofRepair() != repairs(r.ID) {
 			t = &Trouble{Since: m.now}
 			m.rec.Trouble = t
 		}
@@ -119,7 +119,7 @@ func (m *machine) again() {
 	case name != r.Ordered:
 		r.Ordered, r.Again = name, 0
 		return
-	case len(m.in.Results) == 0 || r.Trouble != nil && r.Trouble.Problem.Text != unseenText:
+	case len(m.in.Results) == 0 || r.Trouble != nil && r.Trouble.Problem.Text != unseenText && r.Trouble.ofRepair() == repairs(m.actions[0].ID):
 		return // not carried out, or not done
 	}
 	if r.Again++; r.Again <= unseenTries {
@@ -139,6 +139,21 @@ const unseenText = "it was done and cannot be seen"
 func (m *machine) waiting() bool {
 	t := m.rec.Trouble
 	return t != nil && m.now.Before(t.Next)
+}
+
+// holdsUp says that the pause of a problem holds up orders of a step. What serves is
+// repaired whatever the way to another version waits for.
+func (m *machine) holdsUp(step Phase) bool {
+	return m.waiting() && !m.pressed() && (step != Repair || m.rec.Trouble.ofRepair())
+}
+
+// ofRepair says that it was met while what serves was repaired.
+func (t *Trouble) ofRepair() bool { return repairs(t.Action) }
+
+// repairs says that an action, by its id, is one of a repair.
+func repairs(id string) bool {
+	parts := strings.SplitN(id, "/", 4) // tenant, attempt, step
+	return len(parts) == 4 && parts[2] == string(Repair)
 }
 
 // outage returns the trouble that is nobody's fault, nil if there is none.

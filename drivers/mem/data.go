@@ -34,8 +34,9 @@ func (h *Host) Use(dataset, by string) {
 	}
 }
 
-// HalfClones has the next n clones break off halfway.
-func (h *Host) HalfClones(n int) {
+// HalfMade has the making of the next n datasets break off halfway: what is there
+// of them is not ready, until they are ordered again.
+func (h *Host) HalfMade(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.halves = n

@@ -58,7 +58,7 @@ type Host struct {
 	owner    string // controller id beside the route table
 	serial   int    // of engine ids
 	free     int64
-	halves   int // clones still to be broken halfway
+	halves   int // datasets still to be left half made
 	counts   map[Part]int
 	watchers []*watcher
 }

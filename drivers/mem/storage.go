@@ -95,13 +95,30 @@ func (s *Storage) Create(ctx context.Context, id string, want drivers.VolumeOrde
 	if err := h.write(ctx, PartStorage, "create", ref); err != nil {
 		return observed.Dataset{}, err
 	}
-	if d := h.made(want, ""); d != nil {
+	d := h.made(want, "")
+	if d != nil && d.seen.Ready {
 		return h.show(d), nil
 	}
-	if h.inTheWay[ref] {
+	if d == nil && h.inTheWay[ref] {
 		return observed.Dataset{}, refused("create", ref, "there is data at "+want.Volume.Source+" that is not ours", "set import: true on the volume to take it over, or move it away")
 	}
-	return h.show(h.add(want, nil)), nil
+	if d == nil {
+		d = h.add(want, nil)
+	}
+	if err := h.finish(d, "create"); err != nil {
+		return observed.Dataset{}, err
+	}
+	return h.show(d), nil
+}
+
+// finish makes the dataset whole, or leaves it half made where it was told to.
+func (h *Host) finish(d *dataset, op string) error {
+	d.seen.Ready = h.halves == 0
+	if d.seen.Ready {
+		return nil
+	}
+	h.halves--
+	return &observed.Problem{Op: op, Ref: d.seen.ID, Class: observed.Transient, Text: "it was interrupted"}
 }
 
 // made finds the dataset made for the order before, from the given origin.
@@ -184,14 +201,21 @@ func (s *Storage) Snapshot(ctx context.Context, id string, attempt string, datas
 	var out []observed.Dataset
 	for _, name := range datasets {
 		snap := name + "@" + attempt
-		if h.data[snap] == nil {
+		s := h.data[snap]
+		if s == nil {
 			d := h.data[name]
-			s := &dataset{of: d, content: slices.Clone(d.content), seen: observed.Dataset{
+			s = &dataset{of: d, seen: observed.Dataset{
 				ID: snap, Tenant: d.seen.Tenant, Volume: d.seen.Volume, Slot: d.seen.Slot, Role: observed.Origin, Origin: name,
-				Attempt: attempt, Generation: d.seen.Generation, Ready: true, Created: h.now(), Bytes: d.seen.Bytes,
+				Attempt: attempt, Generation: d.seen.Generation,
 			}}
-			d.seen.Written = 0
 			h.insert(s)
+		}
+		if !s.seen.Ready {
+			if err := h.finish(s, "snapshot"); err != nil {
+				return nil, err
+			}
+			s.content, s.seen.Created, s.seen.Bytes = slices.Clone(s.of.content), h.now(), s.of.seen.Bytes
+			s.of.seen.Written = 0
 		}
 		out = append(out, h.show(h.data[snap]))
 	}
@@ -214,12 +238,9 @@ func (s *Storage) Clone(ctx context.Context, id string, snapshot string, want dr
 	if d == nil {
 		d = h.add(want, from)
 	}
-	if h.halves > 0 {
-		h.halves--
-		d.seen.Ready = false
-		return observed.Dataset{}, &observed.Problem{Op: "clone", Ref: snapshot, Class: observed.Transient, Text: "the copy was interrupted"}
+	if err := h.finish(d, "clone"); err != nil {
+		return observed.Dataset{}, err
 	}
-	d.seen.Ready = true
 	if progress != nil {
 		progress(drivers.Progress{What: d.seen.ID, Done: 1, Total: 1})
 	}

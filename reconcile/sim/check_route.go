@@ -142,6 +142,9 @@ func (b *books) checkBake(in reconcile.Input, a reconcile.Action) {
 	if i == nil || b.versions[i.Generation] == nil {
 		return // it never served whole: nothing to go back to
 	}
+	if b.w.shape.OnBack == plans.Carry && in.Want.Core.Generation() == i.Generation {
+		return // the way back is being gone: it is made anew in its slot, on the data of now
+	}
 	if in.Facts.Route.Entry.Slot != b.routed || b.w.shape.Recreate && a.Verb == reconcile.Stop {
 		return
 	}

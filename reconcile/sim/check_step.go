@@ -94,7 +94,7 @@ func (b *books) checkHeld(in reconcile.Input, d reconcile.Decision) {
 
 // checkBlind: not seen is neither healthy nor failed. Nothing is begun and
 // nobody is blamed by a look that saw nothing; what is under way may be undone.
-func (b *books) checkBlind(in reconcile.Input, d reconcile.Decision) {
+func (b *books) checkBlind(in reconcile.Input, before reconcile.Record, d reconcile.Decision) {
 	if !in.Facts.Runtime.Blind() {
 		b.wasBlind = false
 		return
@@ -106,7 +106,10 @@ func (b *books) checkBlind(in reconcile.Input, d reconcile.Decision) {
 			b.fail("unknown", "%s ordered by a look that saw no instances", a.ID)
 		}
 	}
-	if d.Report.Failed && !b.wasFail && again && d.Report.Target == b.told && in.Facts.Route.Entry.Hold == nil && len(in.Results) == 0 && in.Local == "" && len(in.Answers) == 0 {
+	// Where requests wait, or waited until somebody removed the route, nothing can
+	// be waited for.
+	held := in.Facts.Route.Entry.Hold != nil || before.Attempt != nil && before.Attempt.Hold != nil
+	if d.Report.Failed && !b.wasFail && again && d.Report.Target == b.told && !held && len(in.Results) == 0 && in.Local == "" && len(in.Answers) == 0 {
 		b.fail("unknown", "a target failed while nobody could see: %s", d.Report.Why)
 	}
 }

@@ -80,6 +80,13 @@ func (w *world) do(a reconcile.Action) reconcile.Result {
 func (w *world) call(a reconcile.Action, res *reconcile.Result) (err error) {
 	ctx := context.Background()
 	switch a.Verb {
+	case reconcile.Create, reconcile.Snapshot, reconcile.Clone:
+		if !w.calm && w.rng.Float64() < w.opt.Half {
+			w.host.HalfMade(1)
+			defer w.host.HalfMade(0)
+		}
+	}
+	switch a.Verb {
 	case reconcile.Check:
 		w.check(ctx, a)
 	case reconcile.Pull:

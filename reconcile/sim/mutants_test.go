@@ -180,7 +180,7 @@ var Mutants = []Mutant{
 			}
 			return step(in, rec)
 		}
-	}, 500},
+	}, 2000},
 	{"runs its jobs again", "S7", func(step Step) Step {
 		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
 			rec = roundTrip(rec)

@@ -15,6 +15,8 @@ type Options struct {
 
 	// Per call of a driver.
 	LostRequest, LostReply, Late float64
+	// Per dataset that is made: it is left half made.
+	Half float64
 	// Per boundary: before and after the journal, before and after each action.
 	Crash float64
 	Away  time.Duration // longest absence of ours after a crash
@@ -77,6 +79,7 @@ func drawOptions(r *rand.Rand) Options {
 		Retry:        rate(0.005, 0.02),
 		Prune:        rate(0.02, 0.1),
 		Remove:       rate(0.05, 0.2),
+		Half:         rate(0.05, 0.2),
 	}
 }
 

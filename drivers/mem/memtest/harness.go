@@ -180,7 +180,7 @@ func Storage(wrap func(drivers.Storage) drivers.Storage) drivertest.Storage {
 			return func() { r.last.Use(d.ID, "") }
 		},
 		BreakClone: func(t *testing.T, s drivers.Storage, snapshot string, want drivers.VolumeOrder) drivers.Storage {
-			r.last.HalfClones(1)
+			r.last.HalfMade(1)
 			if _, err := s.Clone(t.Context(), "1", snapshot, want, nil); err == nil {
 				t.Fatal("the clone was not broken")
 			}
