@@ -145,6 +145,9 @@ func (d *decision) goesBack() bool {
 				a.change(m, func(m *RolloutMember) { m.Accepted = true })
 				continue
 			}
+			if m.noWayBack() != "" {
+				continue // it never will
+			}
 			d.sendBack(m, "goes back, tried again")
 			a.change(m, func(m *RolloutMember) { m.Retry = true })
 		}
@@ -167,16 +170,23 @@ func firstOf(stuck []*RolloutMember) string {
 func (d *decision) stuckQuestion(stuck []*RolloutMember) *Question {
 	a := d.run
 	var names []string
+	again := 0 // of those with a way
 	for _, m := range stuck {
 		names = append(names, m.Tenant)
+		if m.noWayBack() == "" {
+			again++
+		}
 	}
-	return &Question{ID: fmt.Sprintf("%s.stuck-%s", a.ID, digest(8, a.ID, a.Number, a.Trips, a.Tries, names)),
+	q := &Question{ID: fmt.Sprintf("%s.stuck-%s", a.ID, digest(8, a.ID, a.Number, a.Trips, a.Tries, names)),
 		Text: "rollout " + a.ID + " of " + d.subject() + " is taken back, and " + plural(len(stuck), "tenant", "tenants") +
 			" did not get there: " + firstOf(stuck) + "; what they serve goes on serving",
 		Answers: map[string]string{
-			plans.Stay:  fmt.Sprintf("leave the %d as they are and close the rollout; a commit takes them back", len(stuck)),
-			RetryFailed: fmt.Sprintf("try to take the %d back again", len(stuck)),
+			plans.Stay: fmt.Sprintf("leave the %d as they are and close the rollout; a commit takes them back", len(stuck)),
 		}}
+	if again > 0 {
+		q.Answers[RetryFailed] = fmt.Sprintf("try to take the %d back again", again)
+	}
+	return q
 }
 
 // judgeBack classes a member that was told to go back.
@@ -199,11 +209,15 @@ func (d *decision) judgeBack(m *RolloutMember, r *Report) {
 	switch {
 	case r.NoWayBack != "":
 		a.class(m, ClassFailed, r.NoWayBack, d.now)
-	case r.InMotion || !r.Failed || m.Retry && r.State == HeldBack && r.Generation != m.From.Core:
-	case r.Generation == m.From.Core:
+	case r.InMotion || !r.Failed || m.Retry && r.Generation != m.From.Core:
+	case r.Generation == m.From.Core && !r.Done:
 		a.class(m, ClassRolledBack, "", d.now)
 		a.change(m, func(m *RolloutMember) { m.Restored = true })
 	case r.State == HeldBack:
 		a.class(m, ClassFailed, r.Why, d.now)
+	case r.Done:
+		// The way back failed, and what served before it serves again: what the
+		// rollout brought.
+		a.class(m, ClassFailed, "the way back failed; it runs what the rollout brought", d.now)
 	}
 }

@@ -191,7 +191,7 @@ func playRollouts(t *testing.T, rnd *rand.Rand) {
 	}
 	for range 20 {
 		w.answerAll(func(answers []string) string {
-			for _, word := range []string{reconcile.Proceed, reconcile.RetryFailed} {
+			for _, word := range []string{reconcile.Proceed, reconcile.RetryFailed, plans.Stay} {
 				if slices.Contains(answers, word) {
 					return word
 				}

@@ -106,7 +106,7 @@ func run(c Case, make Maker, tr *trace) (out Outcome) {
 func newPlay(rng *rand.Rand, seed uint64, o Weather, make Maker, tr *trace) *play {
 	p := &play{world: newWorld(make), rng: rng, seed: seed, o: o, rates: map[string]float64{}}
 	p.trace, p.books = tr, NewBooks()
-	p.sees, p.world.fate = p.books, p.draws
+	p.sees, p.world.fate, p.world.stuck = p.books, p.draws, p.sticks
 	p.dies = func(where string) bool {
 		if p.calm || !p.chance(o.Crash) {
 			return false
@@ -172,6 +172,15 @@ func (p *play) draws(t *tenant) Fate {
 		f.Fault, f.Shows = Serving, time.Duration(luckOf(p.seed, t.name, "when", core)*float64(2*t.pace.bake))
 	}
 	return f
+}
+
+// sticks says that a tenant's way back fails, in some of the runs.
+func (p *play) sticks(t *tenant) bool {
+	if p.calm || luckOf(p.seed, "stuck") < 0.7 {
+		return false
+	}
+	p.books.Reached["way back fails"]++
+	return luckOf(p.seed, t.name, t.target.Core, p.now.String()) < 0.4
 }
 
 // run is both phases: the weather, and the calm after it.

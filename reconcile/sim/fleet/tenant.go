@@ -48,6 +48,7 @@ type try struct {
 	fate   Fate
 	shows  bool // in its bake that it is no good
 	since  time.Time
+	stuck  bool   // it is a way back that will fail
 	reason string // of going back; "" withholds nothing
 	why    string
 }
@@ -99,6 +100,9 @@ func (t *tenant) obey(w *world) {
 	switch {
 	case p.Retry && reason != "" && t.try == nil:
 		delete(t.withheld, t.target)
+		if p.Back {
+			t.noWay = t.goBack(w, p.From)
+		}
 	case p.Back && reason == "":
 		t.noWay = t.goBack(w, p.From)
 	case p.Withhold != "" && !p.Back && reason == "":
@@ -120,7 +124,7 @@ func (t *tenant) goBack(w *world, from string) string {
 	default:
 		t.withhold(w, t.target, reconcile.RolledBack)
 		t.try = &try{version: version{t.target, t.want.Release}, from: t.kept, row: undoing, since: w.now,
-			until: w.now.Add(t.pace.undo), reason: reconcile.RolledBack, why: "it was taken back"}
+			until: w.now.Add(t.pace.undo), reason: reconcile.RolledBack, why: "it was taken back", stuck: w.stuck != nil && w.stuck(t)}
 	}
 	return ""
 }
@@ -191,6 +195,11 @@ func (t *tenant) finish(w *world) {
 // restored ends a way back.
 func (t *tenant) restored(w *world) {
 	a := t.try
+	if a.stuck { // what served before serves again
+		t.try = nil
+		w.sees.Ended(w.now, t.name, t.reached)
+		return
+	}
 	if t.serves == a.target || a.fate.Fault == AtGate && t.pace.recreate {
 		w.wasIll(t, a)
 		t.ill, t.well = time.Time{}, time.Time{}
@@ -272,7 +281,7 @@ func (t *tenant) tell(w *world) reconcile.Report {
 		r.State, r.Why = reconcile.Progressing, t.try.why
 	case t.want.Hold != nil:
 		r.State, r.Why = reconcile.Held, t.want.Hold.Reason
-	case reason != "":
+	case reason != "" && !r.Done:
 		r.State, r.Reason, r.Why = reconcile.HeldBack, reason, "it was given up"
 	case t.sick(w.now):
 		r.State, r.Why = reconcile.Degraded, "it answers 5xx"

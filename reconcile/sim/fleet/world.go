@@ -31,6 +31,7 @@ type world struct {
 	sees     eyes
 	books    *Books
 	fate     func(*tenant) Fate
+	stuck    func(*tenant) bool // its way back fails; nil: none does
 	turns    int
 	wrote    time.Time // the clock, when the journal was last written
 	// dies says whether we die at a boundary of the journal.
