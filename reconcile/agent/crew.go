@@ -37,7 +37,7 @@ func (j *job) verb() reconcile.Verb { return j.actions[j.next].Verb }
 
 // lane is where an action of that verb waits for a hand.
 func (c *crew) lane(v reconcile.Verb) *lane {
-	if v == reconcile.Pull || v == reconcile.Clone {
+	if long(v) {
 		return &c.long
 	}
 	return &c.short

@@ -74,6 +74,7 @@ type Engine struct {
 	prunes  bool       // something on the host is of no use any more
 	urgent  bool       // pending does not wait for a step
 	moved   map[string]bool
+	giving  []string // tenants whose long action gives way to a repair
 }
 
 // member is one tenant.
@@ -98,6 +99,12 @@ type member struct {
 	// was is what an engine before this one last showed of it, for people only,
 	// until it has stepped.
 	was *TenantStatus
+	// yielded is how often the attempt of that id let go of its action for a
+	// repair; see gives.
+	yielded struct {
+		attempt string
+		times   int
+	}
 	// waits is what a pass was last told to wait for; see tellWaits.
 	waits string
 }
@@ -166,7 +173,7 @@ func (e *Engine) touch(m *member) {
 	e.stamp++
 	m.news = e.stamp
 	delete(e.ready, m)
-	if !m.busy() {
+	if !m.busy() || m.patient() {
 		e.stale[m] = true
 	}
 }
@@ -359,8 +366,15 @@ func (e *Engine) saw(m *member, s *sight) {
 	m.settle()
 	e.follow(m, before.Instances, s.at)
 	m.seen = max(m.seen, s.stamp)
-	if m.busy() || m.seen < m.news {
+	if m.seen < m.news {
 		return // looked at before the last thing that concerned it
+	}
+	if m.busy() {
+		delete(e.stale, m)
+		if m.patient() && moved(&before, &m.facts) && e.gives(m, s.at) {
+			e.giving = append(e.giving, m.name)
+		}
+		return
 	}
 	if e.stale[m] || moved(&before, &m.facts) {
 		delete(e.stale, m)

@@ -189,6 +189,7 @@ func (a *Agent) startLook(ctx context.Context, now time.Time, hands *sync.WaitGr
 		a.mu.Lock()
 		a.looking = false
 		a.engine.Saw(s)
+		a.yield()
 		claims := a.engine.Claims()
 		a.mu.Unlock()
 		if claims && s.routerErr == nil {
