@@ -102,7 +102,7 @@ func (s *waveStory) command(f []string) {
 		for _, a := range args {
 			delete(s.bad, a)
 		}
-	case "hold", "release-hold", "blind", "sight", "sick", "well", "stuck", "unstuck", "flap", "calm", "outage", "repaired":
+	case "hold", "release-hold", "blind", "sight", "sick", "well", "stuck", "unstuck", "relapse", "recover", "flap", "calm", "outage", "repaired":
 		for _, name := range args {
 			p := s.puppet(name)
 			switch word {
@@ -114,6 +114,8 @@ func (s *waveStory) command(f []string) {
 				p.flaps = word == "flap"
 			case "outage", "repaired":
 				p.outage = word == "outage"
+			case "relapse", "recover":
+				p.relapses = word == "relapse"
 			case "stuck", "unstuck":
 				p.stuck = word == "stuck"
 			default:

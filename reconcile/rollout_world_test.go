@@ -47,6 +47,7 @@ type puppet struct {
 	blind    bool
 	degraded bool
 	stuck    bool // has no way back
+	relapses bool // its way back fails
 	flaps    bool // starts again and again
 	outage   bool // waits for a registry that is down
 }
@@ -118,6 +119,7 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 	}
 	if !p.until.IsZero() && !now.Before(p.until) {
 		switch {
+		case p.back && p.relapses:
 		case p.back:
 			p.at, p.release = plans.Target{Core: p.from}, strings.TrimPrefix(p.from, "g1:")
 		case bad(p.brings):
@@ -145,7 +147,7 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 		r.State = reconcile.Progressing
 	case p.held:
 		r.State, r.Why = reconcile.Held, "a person holds it"
-	case reason != "":
+	case reason != "" && !r.Done:
 		r.State, r.Reason, r.Why = reconcile.HeldBack, reason, "it answered 500"
 	case p.degraded:
 		r.State, r.Why = reconcile.Degraded, "it answers 503"
