@@ -162,7 +162,7 @@ func (w *world) start() {
 		Store: w.store, Random: func() float64 { return 0.5 },
 		// Time goes on when nobody can do anything at this moment any more: a turn
 		// has seen all that came to be known until then, whichever goroutine was first.
-		Settle: func() { time.Sleep(1) },
+		Settle: func() { time.Sleep(time.Nanosecond) },
 	}
 	a, err := agent.New(c)
 	if err != nil {
@@ -220,7 +220,7 @@ func (w *world) decide(op fault.Op, ref string) fault.Fault {
 // takes lets a call take its time, another for each: two that begin at one moment
 // take effect one after the other, in an order that is the seed's.
 func (w *world) takes(op fault.Op, ref string) {
-	time.Sleep(1 + time.Duration(w.luck("takes "+string(op)+ref)*float64(time.Millisecond)))
+	time.Sleep(time.Nanosecond + time.Duration(w.luck("takes "+string(op)+ref)*float64(time.Millisecond)))
 }
 
 func (w *world) isCalm() bool {
