@@ -37,7 +37,7 @@ func TestHandsOfOthers(t *testing.T) {
 	release := busy(t, w.dataset(current).Path)
 	// A name that an attempt of ours could have.
 	theirs := strings.Replace(current, ".ledger.", ".ledger.theirs.", 1)
-	w.zfs("create", "-o", "mountpoint="+t.TempDir(), theirs)
+	w.zfs("create", theirs)
 	precious := filepath.Join(w.zfs("get", "-H", "-o", "value", "mountpoint", theirs), "precious")
 	w.must(os.WriteFile(precious, []byte("theirs"), 0o600))
 	w.release("1.2", nil)
