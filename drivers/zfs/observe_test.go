@@ -246,3 +246,25 @@ func TestCheckVolume(t *testing.T) {
 		}
 	}
 }
+
+// A promotion is a look at the clone and at what it hangs on, and the act.
+func TestPromoteCalls(t *testing.T) {
+	both := answer{Begins: "get -H -p -o", Out: one(t, oldSide).Out + one(t, newSide).Out}
+	s := scripted(t, append(listing(t), both, answer{Begins: "promote"})...)
+	d := looker(t, "n")
+	for n, want := range [][]string{{"get", "get", "promote"}, {"get", "promote"}} {
+		s.calls()
+		if err := d.Promote(t.Context(), "1", oldSide); err != nil {
+			t.Fatal(err)
+		}
+		var ran []string
+		for _, c := range s.calls() {
+			ran = append(ran, strings.Fields(c)[0])
+		}
+		if !slices.Equal(ran, want) {
+			t.Errorf("promotion %d ran %q, want %q", n, ran, want)
+		}
+		// Once it was seen, what it hangs on is known beforehand.
+		must[[]observed.Dataset](t)(d.Observe(t.Context()))
+	}
+}

@@ -15,7 +15,7 @@ import (
 
 // sampled is how many kinds of boundary of an upgrade the short form kills at, one
 // after the other in the same upgrade.
-const sampled = 6
+const sampled = 4
 
 // The short form of the kills: through an upgrade and a failing one the reconciler
 // dies at some boundaries, spread evenly over all that such an upgrade comes by and
