@@ -182,6 +182,10 @@ var Mutants = []Mutant{
 		return true
 	}), 2000},
 	{"does not hear of failures", "L1", reports(func(r *reconcile.Report) bool { return !r.Failed || r.InMotion }), 500},
+	{"does not hear that a way back failed", "L1", reports(func(r *reconcile.Report) bool {
+		r.Failed = r.Failed && !r.Done
+		return true
+	}), 2000},
 	{"lets everybody go at once", "S3", deltas(func(b *bent, d *reconcile.RolloutDelta) {
 		for i := range d.Permits {
 			for _, t := range b.last.Tenants {
