@@ -16,6 +16,7 @@ func (m *machine) inWindow() bool {
 func (m *machine) blindInWindow(b *blindness) {
 	a := m.rec.Attempt
 	m.say(Unknown, "", m.blindText(b)+" while requests wait", "is undone at "+stamp(a.Hold.undoAt()))
+	m.report.Problem = cloneProblem(b.err)
 	if a.Switched {
 		// The routes lead to the new slot, which was proved: release to it.
 		m.poll(pollHeld)
@@ -51,6 +52,7 @@ func (m *machine) blindInWindow(b *blindness) {
 // When that lasts, a person is asked.
 func (m *machine) waitForSight(b *blindness) {
 	m.say(Unknown, "", m.blindText(b), "goes on when it is seen again")
+	m.report.Problem = cloneProblem(b.err)
 	since := m.rec.Unknown
 	if m.now.Sub(since) >= unknownDeadline {
 		m.ask("unknown", b.part+" of "+m.in.Name+" has not been seen since "+stamp(since),
