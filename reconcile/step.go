@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"slices"
+
 	"cmp"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -103,16 +105,29 @@ func (m *machine) inMotion() {
 	if a.Kind != KindLive && !a.Back && !a.Ordered && !a.Switched && a.Hold == nil && m.rec.Current != nil && !m.reroutes() {
 		return
 	}
-	if cur := m.rec.Current; cur != nil && !a.Back && !a.Stopped && !a.Swapped && a.Kind != KindAside {
+	if cur := m.rec.Current; cur != nil && !a.Back && !a.Stopped && !a.Swapped {
+		if shared, ok := m.shared(); ok {
+			m.careFor(cur, a.others(shared))
+		}
 		if parts, ok := m.parts(cur); ok {
-			m.policies()
-			m.careFor(cur, runs(parts, cur.Settled))
+			if a.Kind != KindAside {
+				m.policies()
+			}
+			m.careFor(cur, a.others(runs(parts, cur.Settled)))
 		}
 	}
 	if len(m.actions) > 0 {
 		return // repair first
 	}
 	m.forward()
+}
+
+// others are the parts that the attempt does not replace where they are.
+func (a *Attempt) others(parts []part) []part {
+	if a.Kind != KindAside {
+		return parts
+	}
+	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.name == a.Aside })
 }
 
 // settle goes on with the care for a tenant whose attempt has just ended.

@@ -169,6 +169,11 @@ var Mutants = []Mutant{
 			}
 		}
 	}), 100},
+	{"waits with repairs for what an upgrade waits for", "care", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
+		if t := rec.Trouble; t != nil && in.Now.Before(t.Next) {
+			d.Actions = slices.DeleteFunc(d.Actions, func(a reconcile.Action) bool { return a.Step == reconcile.Repair })
+		}
+	}), 1000},
 	{"clones before the writers stop", "S6", func(step Step) Step {
 		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
 			if in.Want != nil && in.Want.Volumes["data"].Writes == plans.Quiesce {
