@@ -52,7 +52,11 @@ func chaosWorld(t *testing.T, runtime string) *world {
 
 func newWorldOf(t *testing.T, runtime string, change func(*stage.Config)) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	limit := 10 * time.Minute
+	if *soak {
+		limit = time.Hour
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	return &world{Stage: shop.Stage(t, runtime, change), t: t, ctx: ctx, name: fmt.Sprint("e2e", worlds.Add(1))}
 }
