@@ -42,6 +42,9 @@ func (m *machine) takeBack(by, from string) (why string) {
 // on its own data, where nothing is lost or discard is meant, else on the data
 // as they are now.
 func (m *machine) leave(kept *Version, by string, discard bool) (why string) {
+	if len(kept.Data) > 0 && m.seen.Storage.Blind() {
+		return "the data of " + short(kept.Generation) + " cannot be seen now; say it again when they can"
+	}
 	if m.missingBack(kept) {
 		return "the spec or the data of " + short(kept.Generation) + " are not here any more"
 	}
