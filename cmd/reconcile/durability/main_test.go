@@ -61,6 +61,9 @@ func binaries(t *testing.T) map[string]string {
 
 // TestInVM plays the stories of this package on ZFS.
 func TestInVM(t *testing.T) {
+	if vm.Inside() {
+		t.Skip("runs on the host: it starts the VM")
+	}
 	t.Parallel() // with the same stories on the host, which mostly wait
 	c := vm.Config{Pool: "tank", Files: binaries(t)}
 	if *soak {
