@@ -107,7 +107,7 @@ func (a *Agent) carryOut(j *job, l *lane, hands *sync.WaitGroup) bool {
 	}
 	j.cancel(nil)
 	delete(a.running, j.tenant)
-	a.engine.Done(j.tenant, j.results, j.checks)
+	a.engine.Done(j.tenant, j.results, j.checks, a.now())
 	a.acted += len(j.results)
 	a.Nudge()
 	return false

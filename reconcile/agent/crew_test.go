@@ -143,3 +143,33 @@ func TestPassWaitsForARepairOfAHeldBackTenant(t *testing.T) {
 		}
 	})
 }
+
+// TestPassWaitsForALateRepair: also where it could be begun only long after what
+// serves went down.
+func TestPassWaitsForALateRepair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, fleet("c1", 1, "app1"))
+		w.host.SetImage(image("app1"), mem.Image{HealthyAfter: 8 * time.Second})
+		w.pass()
+		w.agent.SetPlan(fleet("c2", 0, "app1"))
+		w.pass()
+		w.want(reconcile.HeldBack)
+		key := plans.Key{Tenant: "t00", Slot: plans.Blue, Service: "app"}
+		port := w.agent.engine.members["t00"].facts.Instances[0].Ports["http"]
+		w.host.RemoveByHand(key)
+		w.host.TakePort(port, "somebody")
+		w.agent.Refresh()
+		w.pass()
+		unwell := func() string { return w.agent.engine.members["t00"].report.Unwell }
+		if unwell() == "" {
+			t.Fatal("it was repaired though its port was taken")
+		}
+		time.Sleep(time.Hour)
+		w.host.TakePort(port, "")
+		w.start()
+		w.pass()
+		if unwell() != "" {
+			t.Errorf("not waited for: %s", unwell())
+		}
+	})
+}

@@ -302,7 +302,7 @@ func (w *rehearsal) act(ctx context.Context, job work) error {
 			break
 		}
 	}
-	w.engine.Done(job.tenant, results, checks)
+	w.engine.Done(job.tenant, results, checks, w.exec.now())
 	return ctx.Err()
 }
 

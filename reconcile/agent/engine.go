@@ -99,6 +99,8 @@ type member struct {
 	// was is what an engine before this one last showed of it, for people only,
 	// until it has stepped.
 	was *TenantStatus
+	// started is when this agent last started an instance of it.
+	started time.Time
 	// yielded is how often the attempt of that id let go of its action for a
 	// repair; see gives.
 	yielded struct {

@@ -130,6 +130,9 @@ func (m *member) patience() (until time.Time, gives bool) {
 	if repairs(r) {
 		unwell, since = true, r.UnwellSince
 	}
+	if unwell && m.started.After(since) {
+		since = m.started // the repair may have begun long after it was needed
+	}
 	if unwell && r.Question != nil && m.wake.IsZero() {
 		return since, true // nothing happens but by a person's answer
 	}

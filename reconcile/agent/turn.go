@@ -335,7 +335,7 @@ func set(s map[*member]bool, m *member, in bool) {
 
 // Done takes in what became of a tenant's actions. Those not tried have no
 // result. The tenant is looked at before it steps again.
-func (e *Engine) Done(tenant string, results []reconcile.Result, checks []observed.Check) {
+func (e *Engine) Done(tenant string, results []reconcile.Result, checks []observed.Check, now time.Time) {
 	m := e.members[tenant]
 	if m == nil || !m.busy() {
 		return
@@ -348,9 +348,13 @@ func (e *Engine) Done(tenant string, results []reconcile.Result, checks []observ
 	m.results = append(m.results, results...)
 	m.facts.Preflight = mergeChecks(m.facts.Preflight, checks)
 	for _, r := range results {
-		if r.Verb == reconcile.Forget && r.Problem == nil {
+		switch {
+		case r.Problem != nil:
+		case r.Verb == reconcile.Forget:
 			e.forget(m)
 			return
+		case r.Verb == reconcile.Start:
+			m.started = now
 		}
 	}
 	e.touch(m)
