@@ -94,6 +94,8 @@ func see(t *testing.T, rt *process.Runtime, key plans.Key, ok func(observed.Inst
 
 func exited(i observed.Instance) bool { return i.Phase == observed.Exited && !i.Restarting }
 
+func running(i observed.Instance) bool { return i.Phase == observed.Running }
+
 // says waits until the log of an instance holds text.
 func says(t *testing.T, rt *process.Runtime, key plans.Key, text string) {
 	t.Helper()

@@ -47,6 +47,24 @@ func TestStopping(t *testing.T) {
 			t.Errorf("exit %d, want 137", i.Exit)
 		}
 	})
+	// Who ordered the stop is gone before it is done: whoever starts it next does
+	// not take what is about to end for what was started.
+	t.Run("orphaned", func(t *testing.T) {
+		rt := host(t)
+		want := guest(t, rt, "app", "deaf")
+		start(t, rt, want)
+		says(t, rt, want.Key, "ready")
+		first := see(t, rt, want.Key, running).Started
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if err := rt.Stop(ctx, "2", want.Key, time.Second); err == nil {
+			t.Fatal("it was stopped in time")
+		}
+		start(t, rt, want)
+		if i := see(t, rt, want.Key, running); !i.Started.After(first) {
+			t.Error("the one that ends was taken for started")
+		}
+	})
 	t.Run("brood", func(t *testing.T) {
 		rt := host(t)
 		want := guest(t, rt, "app", "brood", "3", "stay")

@@ -90,6 +90,8 @@ type state struct {
 	Exit     int       `json:"exit,omitempty"`
 	Restarts int       `json:"restarts,omitempty"`
 	Problem  string    `json:"problem,omitempty"` // why the command could not be started
+	// Stopping says that somebody ordered it to stop, who may be gone by now.
+	Stopping bool `json:"stopping,omitempty"`
 }
 
 // Phases of state.

@@ -122,6 +122,8 @@ func (s *shim) once() (exit int, ran time.Duration, stopped []stopOrder, err err
 			}
 			stopped = append(stopped, o)
 			deadline = time.After(o.grace)
+			s.state.Stopping = true
+			_ = s.save()
 		case <-deadline:
 			_ = unix.Kill(-1, unix.SIGKILL)
 		}

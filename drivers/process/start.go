@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -156,7 +157,11 @@ func (r *Runtime) again(ctx context.Context, want plans.Instance, o *order) erro
 		if err != nil {
 			return environment("start", want.Key, err)
 		}
-		if o.Job && started || seen.Phase == observed.Running || seen.Restarting {
+		stopping, err := r.stopping(dir)
+		if err != nil {
+			return environment("start", want.Key, err)
+		}
+		if o.Job && started || (seen.Phase == observed.Running || seen.Restarting) && !stopping {
 			return nil
 		}
 		lock, err := takeLock(filepath.Join(dir, lockFile))
@@ -174,6 +179,16 @@ func (r *Runtime) again(ctx context.Context, want plans.Instance, o *order) erro
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// stopping says that an instance is about to end by an order of somebody who may
+// not be there any more.
+func (r *Runtime) stopping(dir string) (bool, error) {
+	var st state
+	if err := readJSON(filepath.Join(dir, stateFile), &st); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return st.Stopping && st.Phase != phaseExited, nil
 }
 
 // launch starts the shim of an instance, which inherits its lock, and waits
