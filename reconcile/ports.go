@@ -2,8 +2,6 @@ package reconcile
 
 import (
 	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -16,12 +14,13 @@ import (
 type Ports struct {
 	fleet    string
 	from, to int
-	byPort   map[int]lease
+	byPort   map[int]Lease
 	byOwner  map[string]int
+	moved    map[int]bool // since Moved was asked
 }
 
-// lease is one port's owner; Freed is set when its tenant went.
-type lease struct {
+// Lease is one port's owner; Freed is set when its tenant went.
+type Lease struct {
 	Tenant string    `json:"tenant"`
 	Owner  string    `json:"owner"` // tenant/slot/service/port
 	Freed  time.Time `json:"freed,omitzero"`
@@ -33,7 +32,39 @@ const portRest = 24 * time.Hour
 
 // NewPorts returns an empty ledger over the host ports from..to, both included.
 func NewPorts(fleet string, from, to int) *Ports {
-	return &Ports{fleet: fleet, from: from, to: to, byPort: map[int]lease{}, byOwner: map[string]int{}}
+	return &Ports{fleet: fleet, from: from, to: to, byPort: map[int]Lease{}, byOwner: map[string]int{}, moved: map[int]bool{}}
+}
+
+// Restore takes in what the journal has of a port, also of one that is not in the
+// range any more.
+func (p *Ports) Restore(port int, l Lease) {
+	p.byPort[port], p.byOwner[l.Owner] = l, port
+}
+
+// Moved returns the leases that changed since it was last asked, by port; nil for
+// one that is no more.
+func (p *Ports) Moved() map[int]*Lease {
+	out := make(map[int]*Lease, len(p.moved))
+	for port := range plans.Sorted(p.moved) {
+		out[port] = nil
+		if l, ok := p.byPort[port]; ok {
+			out[port] = &l
+		}
+	}
+	clear(p.moved)
+	return out
+}
+
+// set gives a port to somebody.
+func (p *Ports) set(port int, l Lease) {
+	if p.byPort[port] != l {
+		p.byPort[port], p.moved[port] = l, true
+	}
+}
+
+func (p *Ports) drop(port int) {
+	delete(p.byPort, port)
+	p.moved[port] = true
 }
 
 // Port returns the host port of a slot's service port, choosing one where it has
@@ -43,7 +74,7 @@ func NewPorts(fleet string, from, to int) *Ports {
 func (p *Ports) Port(k plans.Key, name string, fixed int, now time.Time, occupied func(port int) bool) int {
 	owner := k.String() + "/" + name
 	if had, ok := p.byOwner[owner]; ok && (fixed == 0 || fixed == had) {
-		p.byPort[had] = lease{Tenant: k.Tenant, Owner: owner}
+		p.set(had, Lease{Tenant: k.Tenant, Owner: owner})
 		return had
 	}
 	if fixed != 0 {
@@ -92,9 +123,9 @@ func (p *Ports) take(port int, tenant, owner string) {
 		delete(p.byOwner, l.Owner)
 	}
 	if had, ok := p.byOwner[owner]; ok {
-		delete(p.byPort, had)
+		p.drop(had)
 	}
-	p.byPort[port] = lease{Tenant: tenant, Owner: owner}
+	p.set(port, Lease{Tenant: tenant, Owner: owner})
 	p.byOwner[owner] = port
 }
 
@@ -103,49 +134,17 @@ func (p *Ports) Release(tenant string, now time.Time) {
 	for port, l := range plans.Sorted(p.byPort) {
 		if l.Tenant == tenant && l.Freed.IsZero() {
 			l.Freed = now
-			p.byPort[port] = l
+			p.set(port, l)
 		}
 	}
 }
 
-// Sweep forgets leases that have rested; it returns whether there were any.
-func (p *Ports) Sweep(now time.Time) bool {
-	swept := false
+// Sweep forgets leases that have rested.
+func (p *Ports) Sweep(now time.Time) {
 	for port, l := range plans.Sorted(p.byPort) {
 		if !l.Freed.IsZero() && now.Sub(l.Freed) >= portRest {
-			delete(p.byPort, port)
+			p.drop(port)
 			delete(p.byOwner, l.Owner)
-			swept = true
 		}
 	}
-	return swept
 }
-
-// ledger is the form of Ports in the journal.
-type ledger struct {
-	Fleet  string        `json:"fleet"`
-	From   int           `json:"from"`
-	To     int           `json:"to"`
-	Leases map[int]lease `json:"leases,omitempty"`
-}
-
-// MarshalJSON writes the ledger for the journal.
-func (p *Ports) MarshalJSON() ([]byte, error) {
-	return json.Marshal(ledger{p.fleet, p.from, p.to, p.byPort})
-}
-
-// UnmarshalJSON reads a ledger. The range in force is given by Range.
-func (p *Ports) UnmarshalJSON(b []byte) error {
-	var l ledger
-	if err := json.Unmarshal(b, &l); err != nil {
-		return fmt.Errorf("read port ledger: %w", err)
-	}
-	*p = *NewPorts(l.Fleet, l.From, l.To)
-	for port, lease := range plans.Sorted(l.Leases) {
-		p.byPort[port], p.byOwner[lease.Owner] = lease, port
-	}
-	return nil
-}
-
-// Range sets the range new ports are chosen from; those given out stay.
-func (p *Ports) Range(from, to int) { p.from, p.to = from, to }

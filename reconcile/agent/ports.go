@@ -2,6 +2,9 @@ package agent
 
 import (
 	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -10,13 +13,11 @@ import (
 )
 
 // ports is the agent's side of the ledger of host ports: it answers Env.Port
-// for the tenant at hand and writes the ledger down with the turn that changed it.
+// for the tenant at hand and writes down with each turn what it changed.
 type ports struct {
 	ledger *reconcile.Ports
-	rng    PortRange
 	host   Host
 	given  map[portOwnerKey]int // what was answered before, as long as no plan fixes another
-	dirty  bool
 
 	at  *plans.Tenant // whose ports are asked for; its plan may fix some
 	now time.Time
@@ -28,7 +29,7 @@ type portOwnerKey struct {
 }
 
 func newPorts(fleet string, r PortRange, h Host) *ports {
-	return &ports{ledger: reconcile.NewPorts(fleet, r.From, r.To), rng: r, host: h, given: map[portOwnerKey]int{}}
+	return &ports{ledger: reconcile.NewPorts(fleet, r.From, r.To), host: h, given: map[portOwnerKey]int{}}
 }
 
 func (p *ports) port(k plans.Key, name string) int {
@@ -42,7 +43,7 @@ func (p *ports) port(k plans.Key, name string) int {
 	}
 	got := p.ledger.Port(k, name, fixed, p.now, func(port int) bool { return p.host.PortOwner(port) != "" })
 	if got != 0 {
-		p.given[owner], p.dirty = got, true
+		p.given[owner] = got
 	}
 	return got
 }
@@ -50,7 +51,6 @@ func (p *ports) port(k plans.Key, name string) int {
 // release lets the ports of a tenant that is gone rest.
 func (p *ports) release(tenant string, now time.Time) {
 	p.ledger.Release(tenant, now)
-	p.dirty = true
 	for owner := range p.given {
 		if owner.key.Tenant == tenant {
 			delete(p.given, owner)
@@ -59,24 +59,35 @@ func (p *ports) release(tenant string, now time.Time) {
 }
 
 // sweep forgets the ports that have rested.
-func (p *ports) sweep(now time.Time) { p.dirty = p.ledger.Sweep(now) || p.dirty }
+func (p *ports) sweep(now time.Time) { p.ledger.Sweep(now) }
 
 func (p *ports) save(tx *journal.Tx) error {
-	if !p.dirty {
-		return nil
+	for port, l := range plans.Sorted(p.ledger.Moved()) {
+		key := metaPort + strconv.Itoa(port)
+		if l == nil {
+			tx.Delete(journal.Meta, key)
+		} else if err := tx.Put(journal.Meta, key, l); err != nil {
+			return err
+		}
 	}
-	p.dirty = false
-	return tx.Put(journal.Meta, metaPorts, p.ledger)
+	return nil
 }
 
 func (p *ports) load(store journal.Store) error {
-	raw, err := store.Get(journal.Meta, metaPorts)
-	if err != nil || raw == nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, p.ledger); err != nil {
-		return err
-	}
-	p.ledger.Range(p.rng.From, p.rng.To)
-	return nil
+	return store.Each(journal.Meta, func(key string, v []byte) error {
+		number, ok := strings.CutPrefix(key, metaPort)
+		if !ok {
+			return nil
+		}
+		port, err := strconv.Atoi(number)
+		if err != nil {
+			return err
+		}
+		var l reconcile.Lease
+		if err := json.Unmarshal(v, &l); err != nil {
+			return fmt.Errorf("lease of port %d: %w", port, err)
+		}
+		p.ledger.Restore(port, l)
+		return nil
+	})
 }

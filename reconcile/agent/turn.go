@@ -17,7 +17,7 @@ import (
 // Keys of the journal's meta bucket.
 const (
 	metaClock  = "clock"  // now of the last turn
-	metaPorts  = "ports"  // the ledger of host ports
+	metaPort   = "port/"  // and a host port: its lease
 	metaCommit = "commit" // last accepted commit
 	metaNamed  = "named/" // and a tenant: what its last report kept on the host
 	metaPrune  = "prune"  // images or tenants went, and what they left is not removed yet

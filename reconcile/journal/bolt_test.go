@@ -151,7 +151,7 @@ func TestOldFormats(t *testing.T) {
 	if *rewrite {
 		writeGolden(t)
 	}
-	for _, name := range []string{"format0.db.gz", "format1.db.gz"} {
+	for _, name := range []string{"format0.db.gz", "format1.db.gz", "format2.db.gz"} {
 		dir := t.TempDir()
 		unpack(t, filepath.Join("testdata", name), filepath.Join(dir, "journal.db"))
 		s := open(t, Options{Dir: dir})
@@ -162,9 +162,25 @@ func TestOldFormats(t *testing.T) {
 		if err != nil || len(ev) != 1 || ev[0].Text != "kept" || ev[0].Seq != 1 {
 			t.Errorf("%s: events %v, %v", name, ev, err)
 		}
-		if v, err := s.Get(Meta, "format"); err != nil || string(v) != "1" {
+		if v, err := s.Get(Meta, "format"); err != nil || string(v) != "2" {
 			t.Errorf("%s: format is now %s, %v", name, v, err)
 		}
+	}
+}
+
+// The ledger of ports was one value once; each port keeps its owner.
+func TestPortsByPort(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	var tx Tx
+	must(t, tx.Put(Meta, "ports", json.RawMessage(`{"fleet":"f","from":1,"to":2,"leases":{`+
+		`"20001":{"tenant":"acme","owner":"acme/blue/app/http"},"20002":{"tenant":"globex","owner":"globex/blue/app/http"}}}`)))
+	must(t, s.Commit(tx))
+	must(t, s.Close())
+	setFormat(t, dir, 1)
+	got := dump(t, open(t, Options{Dir: dir}), Meta)
+	if got["port/20001"] != `{"tenant":"acme","owner":"acme/blue/app/http"}` || got["port/20002"] == "" || got["ports"] != "" {
+		t.Errorf("meta is %v", got)
 	}
 }
 
@@ -178,7 +194,7 @@ func writeGolden(t *testing.T) {
 	tx.Events = []reconcile.Event{event(t0, "acme", "kept")}
 	must(t, s.Commit(tx))
 	must(t, s.Close())
-	pack(t, filepath.Join(dir, "journal.db"), "testdata/format1.db.gz")
+	pack(t, filepath.Join(dir, "journal.db"), "testdata/format2.db.gz")
 }
 
 func pack(t *testing.T, from, to string) {

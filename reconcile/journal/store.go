@@ -14,7 +14,7 @@ type Bucket string
 
 // The buckets, with what their keys are.
 const (
-	Meta     Bucket = "meta"     // by name: clock, commit, ports, …
+	Meta     Bucket = "meta"     // by name: clock, commit, port/N, …
 	Tenants  Bucket = "tenant"   // reconcile.Record by tenant name
 	Rollouts Bucket = "rollout"  // by rollout id
 	Inflight Bucket = "inflight" // reconcile.Action by action id
