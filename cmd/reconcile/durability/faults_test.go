@@ -85,7 +85,9 @@ func busy(t *testing.T, dir string) (release func()) {
 // is taken for gone, and the upgrade goes on where it was.
 func TestPoolExported(t *testing.T) {
 	vm.Only(t)
-	w := newWorldAt(t, plan{mode: "quiesce"}, smallPool(t))
+	t.Parallel()
+	small := smallPool(t)
+	w := newWorldAt(t, plan{mode: "quiesce"}, small+"/data")
 	w.release("1.0", nil)
 	w.pass(0)
 	w.post("/count?id=1", "1")
@@ -96,13 +98,13 @@ func TestPoolExported(t *testing.T) {
 	if !r.Killed {
 		t.Fatalf("the upgrade did not come by %s\n%s%s", middle, r.Stdout, r.Stderr)
 	}
-	w.run("zpool", "export", "small")
+	w.run("zpool", "export", small)
 	r, err = w.Run(w.ctx)
 	w.must(err)
 	if r.Exit == 0 || !strings.Contains(r.Stdout+r.Stderr, "zpool import") {
 		t.Errorf("without its pool reconcile ends with status %d, and does not say how to import it:\n%s%s", r.Exit, r.Stdout, r.Stderr)
 	}
-	w.run("zpool", "import", "-d", "/disk", "small")
+	w.run("zpool", "import", "-d", "/disk", small)
 	w.pass(0)
 	w.answers("1.1")
 	w.post("/count?id=2", "2")
@@ -113,7 +115,8 @@ func TestPoolExported(t *testing.T) {
 // and keeps what it acknowledged, and with space the upgrade goes on.
 func TestFullPool(t *testing.T) {
 	vm.Only(t)
-	w := newWorldAt(t, plan{mode: "quiesce"}, smallPool(t))
+	t.Parallel()
+	w := newWorldAt(t, plan{mode: "quiesce"}, smallPool(t)+"/data")
 	w.release("1.0", nil)
 	w.pass(0)
 	w.post("/count?id=1", "1")
@@ -145,6 +148,7 @@ func TestFullPool(t *testing.T) {
 // folder, and with the key everything is there.
 func TestKeyNotLoaded(t *testing.T) {
 	vm.Only(t)
+	t.Parallel()
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte("a pass phrase"), 0o600); err != nil {
 		t.Fatal(err)
@@ -185,21 +189,23 @@ func TestKeyNotLoaded(t *testing.T) {
 	w.holds([]string{"1", "2"})
 }
 
-// smallPool makes a pool of its own, on a file, that a story may fill.
+// smallPool makes a pool of its own, on a file, that a story may fill. The stories
+// of what is away wait for most of their time, and go side by side.
 func smallPool(t *testing.T) string {
 	t.Helper()
-	file := "/disk/small.img"
-	for _, words := range []string{"truncate -s 320M " + file, "zpool create -f -m /small small " + file} {
+	name := fmt.Sprint("small", worlds.Add(1))
+	file := "/disk/" + name + ".img"
+	for _, words := range []string{"truncate -s 320M " + file, "zpool create -f -m /" + name + " " + name + " " + file} {
 		if out, err := exec.Command("sh", "-c", words).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", words, err, out)
 		}
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("sh", "-c", "zpool destroy -f small && rm "+file).CombinedOutput(); err != nil {
+		if out, err := exec.Command("sh", "-c", "zpool destroy -f "+name+" && rm "+file).CombinedOutput(); err != nil {
 			t.Errorf("destroy the small pool: %v\n%s", err, out)
 		}
 	})
-	return "small/data"
+	return name
 }
 
 func (w *world) mountpoint() string { return w.zfs("get", "-H", "-o", "value", "mountpoint", w.pool) }
