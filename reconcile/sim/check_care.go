@@ -33,8 +33,12 @@ func (b *books) checkCare(in reconcile.Input, before reconcile.Record, d reconci
 	if _, known := b.w.cores[app.Generation]; !known {
 		return
 	}
-	if t := before.Trouble; t != nil && strings.Contains(t.Action, "/"+string(reconcile.Repair)+"/") {
+	repair := "/" + string(reconcile.Repair) + "/"
+	if t := before.Trouble; t != nil && strings.Contains(t.Action, repair) {
 		return // that is waited out
+	}
+	if slices.ContainsFunc(in.Results, func(r reconcile.Result) bool { return r.Problem != nil && strings.Contains(r.ID, repair) }) {
+		return
 	}
 	if b.w.now.Sub(app.Started) < rest {
 		return
