@@ -107,6 +107,8 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		}
 	})
 	switch {
+	case m.Retry && r.State == Held && !r.Done:
+		a.class(m, ClassHeld, r.Why, d.now) // a person's hold came before the person's retry
 	case m.Retry:
 		return // what was withheld is not lifted yet
 	case r.Failed:
