@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,10 +17,8 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -48,6 +45,9 @@ const (
 	acceptedRef    = plumbing.ReferenceName("refs/reconcile/accepted")
 )
 
+// hintDir is what to do where the clone cannot be written.
+const hintDir = "check the state directory's owner and mode, and the space left"
+
 // Commit is one commit of the plan repository.
 type Commit struct {
 	Hash    string    `json:"hash"`
@@ -70,6 +70,8 @@ type Source struct {
 	cfg  Config
 	repo *git.Repository
 	auth transport.AuthMethod
+	// place is the folder that repo was opened in; see current.
+	place os.FileInfo
 }
 
 // Open opens the bare clone, making it if it is not there. It does not talk to
@@ -93,82 +95,16 @@ func Open(cfg Config) (*Source, error) {
 	cfg.URL = url
 	repo, err := open(cfg.Dir)
 	if err != nil {
-		return nil, refused("open repository", cfg.Dir, err, "check the state directory's owner and mode, and the space left")
+		return nil, refused("open repository", cfg.Dir, err, hintDir)
 	}
 	if err := setRemote(repo, cfg); err != nil {
 		return nil, refused("open repository", cfg.Dir, err, "remove "+cfg.Dir+" to fetch it again")
 	}
-	return &Source{cfg: cfg, repo: repo, auth: auth}, nil
-}
-
-func open(dir string) (*git.Repository, error) {
-	repo, err := openBare(dir)
-	switch {
-	case err == nil:
-		if _, cerr := repo.Config(); cerr == nil {
-			return repo, nil
-		}
-	case errors.Is(err, git.ErrRepositoryNotExists):
-		if _, serr := os.Stat(dir); errors.Is(serr, fs.ErrNotExist) {
-			return initBare(dir)
-		}
+	s := &Source{cfg: cfg, repo: repo, auth: auth}
+	if s.place, err = os.Stat(cfg.Dir); err != nil {
+		return nil, refused("open repository", cfg.Dir, err, hintDir)
 	}
-	aside := dir + ".unreadable"
-	if err := os.RemoveAll(aside); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(dir, aside); err != nil {
-		return nil, err
-	}
-	return initBare(dir)
-}
-
-// openBare opens a clone that keeps few of the objects it read: of a commit only
-// what it changed is read again, and a plan has thousands of files.
-func openBare(dir string) (*git.Repository, error) {
-	repo, err := git.PlainOpen(dir)
-	if err != nil {
-		return nil, err
-	}
-	disk, ok := repo.Storer.(*filesystem.Storage)
-	if !ok {
-		return repo, nil
-	}
-	return git.Open(filesystem.NewStorage(disk.Filesystem(), cache.NewObjectLRU(objectCache)), nil)
-}
-
-// objectCache is how much content of objects is kept between reads.
-const objectCache = 256 * cache.KiByte
-
-// initBare makes the clone aside and renames it, so that a crash leaves no half
-// made one under its name.
-func initBare(dir string) (*git.Repository, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return nil, err
-	}
-	temp := dir + ".new"
-	if err := os.RemoveAll(temp); err != nil {
-		return nil, err
-	}
-	if _, err := git.PlainInit(temp, true); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(temp, dir); err != nil {
-		return nil, err
-	}
-	return openBare(dir)
-}
-
-func setRemote(repo *git.Repository, cfg Config) error {
-	c, err := repo.Config()
-	if err != nil {
-		return err
-	}
-	if r, ok := c.Remotes[remoteName]; ok && len(r.URLs) == 1 && r.URLs[0] == cfg.URL {
-		return nil
-	}
-	c.Remotes[remoteName] = &config.RemoteConfig{Name: remoteName, URLs: []string{cfg.URL}}
-	return repo.SetConfig(c)
+	return s, nil
 }
 
 // Head asks the remote where the branch is. It costs one round trip and fetches
@@ -204,32 +140,130 @@ func (s *Source) Fetch(ctx context.Context) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	if _, err := s.repo.CommitObject(plumbing.NewHash(head)); err != nil || !s.whole(head) {
+	if !s.whole(head) {
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 		defer cancel()
-		err := s.repo.FetchContext(ctx, &git.FetchOptions{
-			RemoteName: remoteName,
-			RefSpecs:   []config.RefSpec{config.RefSpec("+refs/heads/" + s.cfg.Branch + ":" + string(fetchedRef))},
-			Auth:       s.auth,
-			CABundle:   s.cfg.Auth.ca,
-			Tags:       git.NoTags,
+		err := alone(ctx, s.cfg.Dir, func() (err error) {
+			head, err = s.bring(ctx)
+			return err
 		})
-		if err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate) {
-			return Commit{}, s.remoteProblem("fetch", err)
-		}
-		// The branch may have moved again between asking and fetching.
-		ref, err := s.repo.Reference(fetchedRef, true)
 		if err != nil {
-			return Commit{}, refused("fetch", s.name(), err, "remove "+s.cfg.Dir+" to fetch it again")
+			return Commit{}, err
 		}
-		head = ref.Hash().String()
 	}
 	return s.Commit(head)
+}
+
+// bring fetches the branch and returns its head, which may have moved again since
+// somebody asked. A clone that a fetch was cut off in, or that does not hold what
+// it was just given, is made anew.
+func (s *Source) bring(ctx context.Context) (string, error) {
+	if err := s.current(); err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	worn, err := worn(s.cfg.Dir)
+	if err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	if worn {
+		return s.renew(ctx)
+	}
+	before, err := begin(s.cfg.Dir)
+	if err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	failed := s.pull(ctx, s.repo)
+	if err := end(s.cfg.Dir, before); err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	if failed != nil {
+		return "", s.remoteProblem("fetch", failed)
+	}
+	if head, ok := tip(s.repo); ok {
+		return head, nil
+	}
+	return s.renew(ctx)
+}
+
+// current opens the clone again if another process has made it anew since.
+func (s *Source) current() error {
+	now, err := os.Stat(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if os.SameFile(s.place, now) {
+		return nil
+	}
+	repo, err := openBare(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	s.repo, s.place = repo, now
+	return nil
+}
+
+// pull has the remote give what repo lacks of the branch.
+func (s *Source) pull(ctx context.Context, repo *git.Repository) error {
+	err := repo.FetchContext(ctx, &git.FetchOptions{
+		RemoteName: remoteName,
+		RefSpecs:   []config.RefSpec{config.RefSpec("+refs/heads/" + s.cfg.Branch + ":" + string(fetchedRef))},
+		Auth:       s.auth,
+		CABundle:   s.cfg.Auth.ca,
+		Tags:       git.NoTags,
+	})
+	if errors.Is(err, git.NoErrAlreadyUpToDate) {
+		return nil
+	}
+	return err
+}
+
+// renew makes the clone anew, aside, and puts it in the place of the one that is
+// there. While the remote is down the old one
+// stays: what was accepted may well be readable in it.
+func (s *Source) renew(ctx context.Context) (string, error) {
+	repo, err := initAside(s.cfg.Dir)
+	if err == nil {
+		err = setRemote(repo, s.cfg)
+	}
+	if err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	if err := s.pull(ctx, repo); err != nil {
+		return "", s.remoteProblem("fetch", err)
+	}
+	head, ok := tip(repo)
+	if !ok {
+		return "", refused("fetch", s.name(), errors.New("what the remote gave cannot be read"), "look at the repository with `git fsck`")
+	}
+	if accepted := s.Accepted(); accepted != "" {
+		if _, err := repo.CommitObject(plumbing.NewHash(accepted)); err == nil {
+			err = repo.Storer.SetReference(plumbing.NewHashReference(acceptedRef, plumbing.NewHash(accepted)))
+			if err != nil {
+				return "", refused("fetch", s.name(), err, hintDir)
+			}
+		}
+	}
+	if _, err := takePlace(s.cfg.Dir); err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	if err := s.current(); err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	if err := os.RemoveAll(s.cfg.Dir + unreadable); err != nil {
+		return "", refused("fetch", s.name(), err, hintDir)
+	}
+	return head, nil
 }
 
 // whole says whether a commit was the end of a finished fetch: an interrupted
 // one may leave a commit object without its history.
 func (s *Source) whole(head string) bool {
+	if cut, err := cutOff(s.cfg.Dir); cut || err != nil {
+		return false
+	}
+	if _, err := s.repo.CommitObject(plumbing.NewHash(head)); err != nil {
+		return false
+	}
 	for _, name := range []plumbing.ReferenceName{fetchedRef, acceptedRef} {
 		if ref, err := s.repo.Reference(name, true); err == nil && ref.Hash().String() == head {
 			return true
@@ -279,7 +313,15 @@ func (s *Source) Forward(accepted, next string) error {
 
 // Accept remembers the commit as the accepted one, beside the journal's record.
 func (s *Source) Accept(hash string) error {
-	return s.repo.Storer.SetReference(plumbing.NewHashReference(acceptedRef, plumbing.NewHash(hash)))
+	return alone(context.Background(), s.cfg.Dir, func() error {
+		if err := s.current(); err != nil {
+			return err
+		}
+		if err := s.repo.Storer.SetReference(plumbing.NewHashReference(acceptedRef, plumbing.NewHash(hash))); err != nil {
+			return err
+		}
+		return syncFile(filepath.Join(s.cfg.Dir, filepath.FromSlash(string(acceptedRef))))
+	})
 }
 
 // Accepted returns the commit last accepted here, "" if none was.

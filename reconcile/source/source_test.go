@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http/cgi"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -311,5 +313,161 @@ func TestUnreadableCloneIsBegunAgain(t *testing.T) {
 	s = open(t, source.Config{URL: r.bare, Dir: dir})
 	if c, err := s.Fetch(t.Context()); err != nil || c.Hash != first {
 		t.Errorf("got %v, %v after the clone was damaged; want %s", c.Hash, err, first)
+	}
+}
+
+// A power cut leaves what it likes of a clone: references without their objects,
+// references without content, a fetch that was not ended, and over the years a
+// clone of many packs. The next fetch makes it good, what was accepted is known
+// as before, and nothing is left over.
+func TestWornCloneIsMadeAnew(t *testing.T) {
+	packs := func(t *testing.T, dir string) []string {
+		t.Helper()
+		found, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "pack-*"))
+		if err != nil || len(found) == 0 {
+			t.Fatal(found, err)
+		}
+		return found
+	}
+	for name, wear := range map[string]func(t *testing.T, dir string){
+		"objects lost": func(t *testing.T, dir string) {
+			for _, p := range packs(t, dir) {
+				if err := os.Remove(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"objects torn": func(t *testing.T, dir string) {
+			for _, p := range packs(t, dir) {
+				if err := errors.Join(os.Chmod(p, 0o600), os.Truncate(p, 0)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"references torn": func(t *testing.T, dir string) {
+			for _, ref := range []string{"refs/reconcile/fetched", "refs/reconcile/accepted"} {
+				if err := os.Truncate(filepath.Join(dir, ref), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"fetch cut off": func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "reconcile-fetching"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"many packs": func(t *testing.T, dir string) {
+			for n := range 201 {
+				if err := os.WriteFile(filepath.Join(dir, "objects", "pack", fmt.Sprintf("pack-%040x.pack", n)), nil, 0o400); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRemote(t)
+			first := r.commit("ann", map[string]string{"a.yaml": "a: 1\n"})
+			dir := filepath.Join(t.TempDir(), "repo.git")
+			s := open(t, source.Config{URL: r.bare, Dir: dir})
+			if _, err := s.Fetch(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Accept(first); err != nil {
+				t.Fatal(err)
+			}
+			wear(t, dir)
+			if name == "many packs" {
+				r.commit("ann", map[string]string{"a.yaml": "a: 2\n"})
+			}
+			s = open(t, source.Config{URL: r.bare, Dir: dir})
+			c, err := s.Fetch(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree, err := s.Tree(c.Hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := tree.ReadFile("a.yaml"); err != nil || !strings.HasPrefix(string(text), "a: ") {
+				t.Errorf("the commit's file reads %q, %v", text, err)
+			}
+			if accepted := s.Accepted(); accepted != first && name != "references torn" {
+				t.Errorf("accepted is %q, was %s", accepted, first)
+			}
+			if err := s.Forward(first, c.Hash); err != nil {
+				t.Error(err)
+			}
+			beside, err := os.ReadDir(filepath.Dir(dir))
+			if err != nil || len(beside) != 1 || len(packs(t, dir)) > 4 {
+				t.Errorf("left over: %v, %d packs, %v", beside, len(packs(t, dir)), err)
+			}
+			if c2, err := s.Fetch(t.Context()); err != nil || c2 != c {
+				t.Errorf("the next fetch: %v, %v", c2, err)
+			}
+		})
+	}
+}
+
+// A fetch that was cut off costs nothing of what was accepted before it, while
+// the remote is down.
+func TestCutOffWhileRemoteIsDown(t *testing.T) {
+	r := newRemote(t)
+	first := r.commit("ann", map[string]string{"a.yaml": "a: 1\n"})
+	dir := filepath.Join(t.TempDir(), "repo.git")
+	s := open(t, source.Config{URL: r.bare, Dir: dir})
+	if _, err := s.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Accept(first); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "reconcile-fetching"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(r.bare, r.bare+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, source.Config{URL: r.bare, Dir: dir})
+	if _, err := s.Fetch(t.Context()); err == nil {
+		t.Fatal("it was fetched from nowhere")
+	}
+	if _, err := s.Tree(s.Accepted()); err != nil || s.Accepted() != first {
+		t.Errorf("what was accepted is %q and reads: %v", s.Accepted(), err)
+	}
+}
+
+// A pass begun by hand fetches into the clone of a daemon, which goes on with it
+// also where the other made it anew.
+func TestTwoFollowOneClone(t *testing.T) {
+	r := newRemote(t)
+	r.commit("ann", map[string]string{"a.yaml": "a: 1\n"})
+	dir := filepath.Join(t.TempDir(), "repo.git")
+	daemon, pass := open(t, source.Config{URL: r.bare, Dir: dir}), open(t, source.Config{URL: r.bare, Dir: dir})
+	for n := range 5 {
+		want := r.commit("ann", map[string]string{"a.yaml": fmt.Sprintf("a: 2%d\n", n)})
+		if n == 2 {
+			if err := os.WriteFile(filepath.Join(dir, "reconcile-fetching"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var both sync.WaitGroup
+		for _, s := range []*source.Source{daemon, pass} {
+			both.Go(func() {
+				c, err := s.Fetch(t.Context())
+				if err == nil && c.Hash == want {
+					_, err = s.Tree(c.Hash)
+				}
+				if err == nil {
+					err = s.Accept(c.Hash)
+				}
+				if err != nil || c.Hash != want {
+					t.Errorf("commit %d: %v, %v; want %s", n, c.Hash, err, want)
+				}
+			})
+		}
+		both.Wait()
+		if daemon.Accepted() != want {
+			t.Errorf("accepted is %s, want %s", daemon.Accepted(), want)
+		}
 	}
 }
