@@ -92,6 +92,11 @@ type Attempt struct {
 	Accepted bool `json:"accepted,omitempty"`
 	// Wrote says that a write was answered by the new slot.
 	Wrote bool `json:"wrote,omitempty"`
+	// Down says that what bakes was not up since its answers were last counted,
+	// Before what the router had counted when it was up again: what is answered for
+	// a version while it is down, after a reboot say, is not its own answer.
+	Down   bool           `json:"down,omitempty"`
+	Before observed.Usage `json:"before,omitzero"`
 	// Jobs are the jobs that ended well.
 	Jobs []string `json:"jobs,omitempty"`
 	// JobFrom is how much of the phase's clock had run when a job was first seen.

@@ -44,6 +44,7 @@ func (m *machine) bake() bool {
 		case h == healthy:
 		case h == unseen, h == unproved && i != nil && i.Phase == observed.Running && p.svc.Health != nil && i.Health.At.IsZero():
 			// Not known is neither: it stops the clock and resets nothing.
+			a.Down = a.Down || h == unproved // it, or we, began anew
 			m.unspend()
 			m.poll(pollHealth)
 			return false
@@ -64,7 +65,7 @@ func (m *machine) bake() bool {
 			default:
 				a.Sick += m.passed
 			}
-			sick = true
+			sick, a.Down = true, true
 			// Only an observation made after the limit says that it has passed.
 			if a.Sick-max(0, m.now.Sub(m.seen.Runtime.At)) >= p.svc.Health.Effective().Within.Std() {
 				m.failInstance(p, p.name+" did not become healthy again in its bake")
@@ -81,6 +82,10 @@ func (m *machine) bake() bool {
 	}
 	a.Sick = 0
 	if len(m.actions) > 0 {
+		return false
+	}
+	if a.Down && !m.countAnew(runs(parts, false)) {
+		m.poll(pollHealth)
 		return false
 	}
 	if why := m.answersBad(); why != "" && m.rec.Kept != nil {
@@ -128,13 +133,38 @@ func (m *machine) oldServes() bool {
 	return ok
 }
 
+// countAnew begins to count the new slot's answers anew, once the router was looked
+// at since all of the new version is up.
+func (m *machine) countAnew(parts []part) bool {
+	a := m.rec.Attempt
+	for _, p := range parts {
+		if i := m.instance(p); i != nil && (m.seen.Router.At.Before(i.Health.Since) || m.seen.Router.At.Before(i.Started)) {
+			return a.New.Entry.Tenant == "" // without routes nothing is counted
+		}
+	}
+	a.Down, a.Before = false, m.seen.Route.Slots[a.New.Slot]
+	return true
+}
+
+// since is what a slot answered since it had answered as much as before. The
+// router counts from zero when it is started again.
+func since(now, before observed.Usage) observed.Usage {
+	if now.Requests < before.Requests || now.Errors < before.Errors || now.Millis < before.Millis {
+		return now
+	}
+	now.Requests -= before.Requests
+	now.Errors -= before.Errors
+	now.Millis -= before.Millis
+	return now
+}
+
 // answersBad says why the real answers of the new slot speak against it.
 func (m *machine) answersBad() string {
 	a := m.rec.Attempt
 	if m.rec.Kept == nil || a.New.Entry.Tenant == "" {
 		return ""
 	}
-	now, old := m.seen.Route.Slots[a.New.Slot], m.seen.Route.Slots[m.rec.Kept.Slot]
+	now, old := since(m.seen.Route.Slots[a.New.Slot], a.Before), m.seen.Route.Slots[m.rec.Kept.Slot]
 	if now.Requests < bakeRequests {
 		return ""
 	}
