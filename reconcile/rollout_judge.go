@@ -27,7 +27,7 @@ func (d *decision) heard(name string) {
 		d.left(m)
 	case s.spoke() && m.Back:
 		d.judgeBack(m, s.report)
-	case s.spoke() && (m.busy() || m.Class == ClassFailed || m.Class == ClassHeld && m.Begun && s.report.ToTarget || m.Class == ClassUpgraded && m.Batch == a.Batch && a.Open):
+	case s.spoke() && (m.busy() || m.Class == ClassFailed || (m.Class == ClassHeld || m.Class == ClassSkipped) && m.Begun && s.report.ToTarget || m.Class == ClassUpgraded && m.Batch == a.Batch && a.Open):
 		d.judge(m, s.report)
 	}
 }
