@@ -47,14 +47,19 @@ func TestCuts(t *testing.T) {
 		m := boot(upgrading)
 		ctx, cancel := context.WithTimeout(t.Context(), longest)
 		run := load.Start(t.Context(), load.Config{Proxy: m.Address(lifePort), Host: host, Think: think(), Workers: map[load.Kind]int{load.Post: 3}})
-		if upgrade == 0 {
+		where := "it serves"
+		switch {
+		case upgrade == 0:
 			says(ctx, t, m, serves+" 0")
 			began := time.Now()
 			says(ctx, t, m, serves+" 1")
 			upgrade = time.Since(began)
+		case n%3 == 1:
+			where = "the power is back" // the way up again is cut too
+		default:
+			says(ctx, t, m, serves)
 		}
 		cancel()
-		// Anywhere from the first steps after the power is back to some upgrades on.
 		after := time.Duration(random.Int64N(int64(3 * upgrade)))
 		select {
 		case <-m.Over():
@@ -68,7 +73,7 @@ func TestCuts(t *testing.T) {
 		acknowledged = append(acknowledged, result.Posted...)
 		more := max(strings.Count(m.Console(), serves)-1, 0)
 		upgraded += more
-		t.Logf("cut %d after %s: %d upgrades, %d numbers acknowledged", n+1, after.Round(time.Millisecond), more, len(result.Posted))
+		t.Logf("cut %d, %s after %s: %d upgrades, %d numbers acknowledged", n+1, after.Round(time.Millisecond), where, more, len(result.Posted))
 	}
 	files[acknowledgedFile] = filepath.Join(t.TempDir(), acknowledgedFile)
 	if err := os.WriteFile(files[acknowledgedFile], []byte(strings.Join(acknowledged, "\n")), 0o600); err != nil {
