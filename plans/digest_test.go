@@ -81,7 +81,7 @@ func TestGoldenDigests(t *testing.T) {
 		Core:   Core{Services: map[string]Service{"app": everyField()}},
 		Idle:   &Core{Services: map[string]Service{"app": {Image: "app" + digestB}}},
 		Aside:  map[string]Service{"mail": {Image: "mail" + digestA, Scope: "tenant"}},
-		Routes: map[string]Route{"web": {Hosts: []string{"b.example.com", "a.example.com"}, Service: "app", Path: "/api", Port: "http"}},
+		Routes: map[string]*Route{"web": {Hosts: []string{"b.example.com", "a.example.com"}, Service: "app", Path: "/api", Port: "http"}},
 	}
 	lines = append(lines, fmt.Sprintf("target\t%+v", tenant.Target()))
 	tenant.Drain = 5 * Second

@@ -26,7 +26,7 @@ func (t *Tenant) Entry(slot Slot, slots []Slot, port func(k Key, name string) in
 	return e
 }
 
-func (t *Tenant) addresses(r Route, slots []Slot, port func(k Key, name string) int) map[Slot]string {
+func (t *Tenant) addresses(r *Route, slots []Slot, port func(k Key, name string) int) map[Slot]string {
 	service, _ := t.Service(r.Service)
 	name := r.Port
 	if name == "" {

@@ -106,7 +106,7 @@ func TestEntry(t *testing.T) {
 		Aside: map[string]Service{
 			"mail": {Scope: "tenant", Ports: map[string]int{"http": 80, "x": 1}},
 		},
-		Routes: map[string]Route{
+		Routes: map[string]*Route{
 			"web":  {Hosts: []string{"b.example.com", "a.example.com"}, Service: "app"},
 			"mail": {Hosts: []string{"a.example.com"}, Path: "/mail", Service: "mail"},
 		},

@@ -137,9 +137,9 @@ func (r reader) services(base map[string]Service, p *place, merged, patch map[st
 	return out
 }
 
-func (r reader) route(p *place, v any) Route {
+func (r reader) route(p *place, v any) *Route {
 	m := r.object(p, v)
-	route := Route{
+	route := &Route{
 		Hosts:   r.texts(p.at("hosts"), m["hosts"]),
 		Path:    r.text(p.at("path"), m["path"]),
 		Service: r.text(p.at("service"), m["service"]),

@@ -180,7 +180,7 @@ func (s *subject) routes(t *Tenant) {
 		return
 	}
 	v := s.values(t, nil)
-	routes := make(map[string]Route, len(t.Routes))
+	routes := make(map[string]*Route, len(t.Routes))
 	for name, r := range Sorted(t.Routes) {
 		p := root.at("routes").at(name).at("hosts")
 		hosts := make([]string, len(r.Hosts))
@@ -191,8 +191,9 @@ func (s *subject) routes(t *Tenant) {
 			}
 		}
 		slices.Sort(hosts)
-		r.Hosts = hosts
-		routes[name] = r
+		own := *r // r is the template's
+		own.Hosts = hosts
+		routes[name] = &own
 	}
 	t.Routes = routes
 }

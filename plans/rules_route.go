@@ -34,7 +34,7 @@ func (s *subject) checkRoutes(t *Tenant, services map[string]Service) {
 	}
 }
 
-func (s *subject) checkRoutePort(p *place, r Route, service Service) {
+func (s *subject) checkRoutePort(p *place, r *Route, service Service) {
 	_, known := service.Ports[r.Port]
 	_, only := onlyPort(service.Ports)
 	switch {

@@ -29,7 +29,7 @@ type Tenant struct {
 	// FixedPorts are `slots.<slot>.ports`, by slot and service/port.
 	FixedPorts map[Slot]map[string]int `json:"fixedPorts,omitempty"`
 
-	Routes  map[string]Route  `json:"routes,omitempty"`
+	Routes  map[string]*Route `json:"routes,omitempty"`
 	Volumes map[string]Volume `json:"volumes,omitempty"`
 
 	Bake   Duration `json:"bake,omitempty"`

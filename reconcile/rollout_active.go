@@ -13,9 +13,9 @@ type active struct {
 	Rollout
 	members []*RolloutMember // by place
 	byName  map[string]*RolloutMember
-	streaks *streaks
-	next    int   // the first place in no batch yet
-	queue   []int // places of the batch that are not started
+	streaks *streaks // nil once the rollout is closed
+	next    int      // the first place in no batch yet
+	queue   []int    // places of the batch that are not started
 	// unfinished have begun and not ended; unseen are those of them that
 	// cannot be seen.
 	unfinished int
@@ -33,7 +33,10 @@ type active struct {
 
 func newActive(head Rollout, members []*RolloutMember) *active {
 	a := &active{Rollout: head, members: members, byName: make(map[string]*RolloutMember, len(members)),
-		streaks: newStreaks(len(members)), unseen: map[string]bool{}, unwell: map[string]bool{}, changed: map[int]bool{}}
+		unseen: map[string]bool{}, unwell: map[string]bool{}, changed: map[int]bool{}}
+	if !head.Phase.Closed() {
+		a.streaks = newStreaks(len(members))
+	}
 	a.Summary = Summary{}
 	a.next = len(members)
 	for i, m := range members {
@@ -118,7 +121,7 @@ func (a *active) count(m *RolloutMember, by int) {
 	} else {
 		delete(a.unwell, m.Tenant)
 	}
-	if by > 0 {
+	if by > 0 && a.streaks != nil {
 		a.streaks.set(m.Place, m.mark())
 	}
 }

@@ -299,6 +299,7 @@ func (d *decision) close(phase RolloutPhase, why string) {
 	d.event(kind, "", text, append([]string{"outcome", string(phase), "why", why}, a.Summary.fields()...)...)
 	d.flush(a)
 	d.run, d.whole = nil, true
+	a.streaks = nil
 	d.closed = append(d.closed, a)
 	d.forget()
 }

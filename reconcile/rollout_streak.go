@@ -25,7 +25,7 @@ type span struct{ is, worst run }
 // run is the longest run of failures in a part of the row, and those that touch
 // its ends. whole says that nothing in it breaks a run.
 type run struct {
-	head, tail, best int
+	head, tail, best int32
 	whole            bool
 }
 
@@ -63,10 +63,10 @@ func (s *streaks) set(place int, m mark) {
 }
 
 // longest is the longest run of failures.
-func (s *streaks) longest() int { return s.nodes[1].is.best }
+func (s *streaks) longest() int { return int(s.nodes[1].is.best) }
 
 // worst is the longest run if all in motion failed.
-func (s *streaks) worst() int { return s.nodes[1].worst.best }
+func (s *streaks) worst() int { return int(s.nodes[1].worst.best) }
 
 func join(a, b run) run {
 	r := run{head: a.head, tail: b.tail, best: max(a.best, b.best, a.tail+b.head), whole: a.whole && b.whole}

@@ -141,7 +141,7 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 		}
 	}
 	if hosts != "none" {
-		p.Routes = map[string]plans.Route{"web": {Hosts: strings.Split(hosts, ","), Service: "app"}}
+		p.Routes = map[string]*plans.Route{"web": {Hosts: strings.Split(hosts, ","), Service: "app"}}
 	}
 	if idle != "" {
 		services := map[string]plans.Service{}

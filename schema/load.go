@@ -72,11 +72,12 @@ func readAll(fsys fs.FS, root string, files []string, o Options) ([]entry, error
 	entries := make([]entry, len(files))
 	jobs := make(chan job)
 	var parsing sync.WaitGroup
+	var same sharing
 	// Workers that stay, as the stack that parsing needs is grown once then.
 	for range runtime.GOMAXPROCS(0) {
 		parsing.Go(func() {
 			for j := range jobs {
-				entries[j.n].parse(strings.TrimPrefix(files[j.n], root+"/"), j.text)
+				entries[j.n].parse(strings.TrimPrefix(files[j.n], root+"/"), j.text, &same)
 			}
 		})
 	}
@@ -97,8 +98,11 @@ func readAll(fsys fs.FS, root string, files []string, o Options) ([]entry, error
 }
 
 // parse fills in what a file of this text holds.
-func (e *entry) parse(name string, text []byte) {
+func (e *entry) parse(name string, text []byte, same *sharing) {
 	docs, problems := Parse(name, text)
+	for n := range docs {
+		same.document(&docs[n])
+	}
 	if e.hash != "" {
 		for n := range docs {
 			docs[n].Hash = e.hash + "#" + strconv.Itoa(n)

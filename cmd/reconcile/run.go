@@ -76,7 +76,7 @@ func (p *program) daemon(ctx context.Context, set settings) error {
 	g.Go(func() error { return f.agent.Run(ctx) })
 	g.Go(func() error { return f.agent.Serve(ctx, set.State) })
 	g.Go(func() error { return f.poll(ctx) })
-	g.Go(func() error { return giveBack(ctx) })
+	g.Go(func() error { return giveBack(ctx, h.store, log) })
 	if set.ownsProxy() {
 		g.Go(func() error { return keepProxy(ctx, set, log, f.agent.Refresh) })
 	}

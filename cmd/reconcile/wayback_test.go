@@ -26,7 +26,7 @@ func books(version, onBack string) *plans.Plan {
 	return &plans.Plan{Commit: version, Fleet: "f", Tenants: []plans.Tenant{{
 		Name: "books", Strategy: plans.BlueGreen, Bake: 60 * plans.Second, Drain: 5 * plans.Second, Soak: plans.Soak{For: 600 * plans.Second},
 		Core:    plans.Core{Services: map[string]plans.Service{"app": service}},
-		Routes:  map[string]plans.Route{"web": {Hosts: []string{"books.example.com"}, Service: "app"}},
+		Routes:  map[string]*plans.Route{"web": {Hosts: []string{"books.example.com"}, Service: "app"}},
 		Volumes: map[string]plans.Volume{"entries": {Source: "books", OnUpgrade: plans.Clone, Writes: plans.Quiesce, OnBack: onBack}},
 	}}}
 }

@@ -22,7 +22,7 @@ func converged(b *testing.B, n int) *world {
 		s := t.Core.Services["app"]
 		s.Health = nil
 		t.Core.Services["app"] = s
-		t.Routes["web"] = plans.Route{Hosts: []string{t.Name + ".example.com"}, Service: "app"}
+		t.Routes["web"] = &plans.Route{Hosts: []string{t.Name + ".example.com"}, Service: "app"}
 	}
 	w := newWorld(b, p, func(c *Config) {
 		c.Ports = PortRange{1024, 65535}

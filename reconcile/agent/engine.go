@@ -206,6 +206,9 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 			continue
 		}
 		target := t.Target()
+		if target == m.rec.Target {
+			target = m.rec.Target // the same digests, in memory once
+		}
 		if m.busy() && target != m.target {
 			unwanted = append(unwanted, m.name)
 		}

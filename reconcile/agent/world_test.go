@@ -141,7 +141,7 @@ func tenant(name, img string) plans.Tenant {
 			Image: image(img), Ports: map[string]int{"http": 8080},
 			Health: &plans.Health{HTTP: &plans.HTTPProbe{Path: "/health"}, Interval: plans.Second, Successes: 2, Within: 30 * plans.Second},
 		}}},
-		Routes: map[string]plans.Route{"web": {Hosts: []string{name + ".example.com"}, Service: "app"}},
+		Routes: map[string]*plans.Route{"web": {Hosts: []string{name + ".example.com"}, Service: "app"}},
 		Bake:   10 * plans.Second, Drain: 5 * plans.Second, Soak: plans.Soak{For: 600 * plans.Second},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -259,6 +260,24 @@ func (s *Bolt) Events(q Query) ([]Logged, error) {
 		return nil, ErrClosed
 	}
 	return s.segs.events(q)
+}
+
+// GiveBack implements Store. The pages of the journal's file that were read count
+// as the process's, although what they hold is in memory in another form. Those
+// that are needed again are mapped again.
+func (s *Bolt) GiveBack() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return ErrClosed
+	}
+	return s.db.View(func(t *bolt.Tx) error { // during it the mapping stays where it is
+		_, _, errno := unix.Syscall(unix.SYS_MADVISE, s.db.Info().Data, uintptr(t.Size()), unix.MADV_DONTNEED)
+		if errno != 0 {
+			return fmt.Errorf("give back the pages of the journal: %w", errno)
+		}
+		return nil
+	})
 }
 
 // Fresh implements Store.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -234,4 +235,65 @@ func BenchmarkCommit(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestGiveBack holds that the pages of the file leave the process's memory, and
+// that nothing leaves the journal.
+func TestGiveBack(t *testing.T) {
+	s, err := Open(Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var tx Tx
+	for i := range 4000 {
+		tx.Puts = append(tx.Puts, Put{Tenants, fmt.Sprintf("t%04d", i), bytes.Repeat([]byte{byte(i)}, 4000)})
+	}
+	if err := s.Commit(tx); err != nil {
+		t.Fatal(err)
+	}
+	read := func() {
+		n := 0
+		if err := s.Each(Tenants, func(_ string, v []byte) error {
+			if !bytes.Equal(v, tx.Puts[n].Value) {
+				return fmt.Errorf("tenant %d has another value", n)
+			}
+			n++
+			return nil
+		}); err != nil || n != len(tx.Puts) {
+			t.Fatal(n, err)
+		}
+	}
+	read()
+	before := mapped(t)
+	if err := s.GiveBack(); err != nil {
+		t.Fatal(err)
+	}
+	if after := mapped(t); before < 16_000 || after > before/4 {
+		t.Errorf("of the journal %d kB were in memory, and %d kB when it was given back", before, after)
+	}
+	read()
+}
+
+// mapped returns how much of the journal is in this process's memory, in kB
+// (proc(5), smaps).
+func mapped(t *testing.T) (kb int) {
+	text, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := false
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, " /") {
+			ours = strings.HasSuffix(strings.TrimSpace(line), "journal.db")
+		}
+		if rss, ok := strings.CutPrefix(line, "Rss:"); ok && ours {
+			var n int
+			if _, err := fmt.Sscan(rss, &n); err != nil {
+				t.Fatal(err)
+			}
+			kb += n
+		}
+	}
+	return kb
 }

@@ -138,6 +138,9 @@ func (m *Memory) Events(q Query) ([]Logged, error) {
 	return q.trim(out), nil
 }
 
+// GiveBack implements Store: it holds nothing else.
+func (m *Memory) GiveBack() error { return nil }
+
 // Fresh implements Store.
 func (m *Memory) Fresh() bool { return m.fresh }
 

@@ -34,8 +34,8 @@ var (
 
 // Store is durable memory. Commit is atomic and durable: after an error either
 // all of it is there or nothing, and the caller reads the store again before it
-// decides anything. A Store is used by one loop; only Events may be called
-// beside it.
+// decides anything. A Store is used by one loop; only Events and GiveBack may be
+// called beside it.
 type Store interface {
 	Commit(Tx) error
 	// Get returns the value of a key, nil if there is none.
@@ -45,6 +45,9 @@ type Store interface {
 	Each(b Bucket, fn func(key string, value []byte) error) error
 	// Events returns logged events, oldest first.
 	Events(Query) ([]Logged, error)
+	// GiveBack gives memory that nothing needs before the next start back to the
+	// host. It may be called beside the loop.
+	GiveBack() error
 	// Fresh says that the journal was empty when it was opened.
 	Fresh() bool
 	Close() error

@@ -95,9 +95,9 @@ func (s Shape) tenant(w Word) *plans.Tenant {
 		t.Aside["db"] = plans.Service{Image: image("db", w.DB), Scope: "tenant", Ports: map[string]int{"sql": 5432}, Health: health()}
 	}
 	if s.Routes {
-		t.Routes = map[string]plans.Route{}
+		t.Routes = map[string]*plans.Route{}
 		for n := range w.Hosts {
-			t.Routes[fmt.Sprintf("r%d", n)] = plans.Route{Hosts: []string{fmt.Sprintf("h%d.test", n)}, Service: "app"}
+			t.Routes[fmt.Sprintf("r%d", n)] = &plans.Route{Hosts: []string{fmt.Sprintf("h%d.test", n)}, Service: "app"}
 		}
 	}
 	if s.Volume != "" {

@@ -92,7 +92,7 @@ func BenchmarkResident(b *testing.B) {
 }
 
 func measureResident(b *testing.B, tenant string, n int) {
-	defer debug.SetGCPercent(debug.SetGCPercent(50)) // as the daemon does
+	defer debug.SetGCPercent(debug.SetGCPercent(25)) // as the daemon does
 	dir := b.TempDir()
 	seed(b, filepath.Join(dir, "plans.git"), tenant, n)
 	host := mem.New(mem.Config{Now: time.Now})
@@ -129,7 +129,7 @@ type resident struct {
 	src    *source.Source
 	cache  schema.Cache
 	memory plans.Memory
-	store  journal.Store
+	store  *journal.Bolt
 	agent  *agent.Agent
 }
 
@@ -174,6 +174,9 @@ func (d *resident) converged(b *testing.B) {
 	}
 	d.pass(b)
 	debug.FreeOSMemory()
+	if err := d.store.GiveBack(); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // plan reads the newest commit as the daemon does.

@@ -121,7 +121,7 @@ func (w *world) firstPlan() *plans.Plan {
 	}
 	for i := range n {
 		t := plans.Tenant{Name: fmt.Sprintf("t%02d", i), Template: "platform", Policy: "standard", Strategy: plans.BlueGreen,
-			Routes: map[string]plans.Route{"web": {Hosts: []string{fmt.Sprintf("t%02d.example.com", i)}, Service: "app"}},
+			Routes: map[string]*plans.Route{"web": {Hosts: []string{fmt.Sprintf("t%02d.example.com", i)}, Service: "app"}},
 			Bake:   10 * plans.Second, Drain: 5 * plans.Second, Soak: plans.Soak{For: 300 * plans.Second}}
 		if recreate {
 			t.Strategy = plans.Recreate
