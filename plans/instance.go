@@ -22,7 +22,8 @@ type Instance struct {
 	// Attempt is the attempt that ordered it; part of a job's identity, so
 	// that a job runs once per attempt and generation.
 	Attempt string `json:"attempt,omitempty"`
-	// Ports are the host ports chosen by us, by port name, bound to loopback.
+	// Ports are the host ports chosen by us, by port name, bound to loopback. They
+	// are never changed once the instance is made up: others keep this very map.
 	Ports map[string]int `json:"ports,omitempty"`
 	// Volumes are the host paths to mount, by the path inside the instance.
 	Volumes map[string]Bind `json:"volumes,omitempty"`

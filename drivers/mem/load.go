@@ -1,7 +1,6 @@
 package mem
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 
@@ -66,7 +65,6 @@ func (h *Host) Truth(name string) observed.Tenant {
 	for _, i := range t.instances {
 		h.settle(i)
 		seen := i.seen
-		seen.Ports = maps.Clone(i.seen.Ports)
 		switch well, atAll := h.well(i); {
 		case well:
 			seen.Health.Verdict = observed.Healthy
@@ -101,7 +99,6 @@ func (t *tenant) bind(slot plans.Slot, path string) {
 
 func (h *Host) loadInstance(t *tenant, s observed.Instance) {
 	i := &instance{seen: s}
-	i.seen.Ports = maps.Clone(s.Ports)
 	i.seen.Health = observed.Health{}
 	i.stopped = s.Phase == observed.Exited && !s.Restarting
 	i.as.Sick = s.Health.Verdict == observed.Failing

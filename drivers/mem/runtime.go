@@ -42,7 +42,6 @@ func (r *Runtime) Observe(ctx context.Context, tenants ...string) ([]observed.In
 		for _, i := range t.instances {
 			h.settle(i)
 			seen = append(seen, i.seen)
-			seen[len(seen)-1].Ports = maps.Clone(i.seen.Ports)
 		}
 		for _, what := range t.foreign {
 			foreign[name] = append(foreign[name], what)
@@ -119,7 +118,7 @@ func (r *Runtime) Start(ctx context.Context, id string, want plans.Instance) err
 		as: h.image(want.Spec.Image), restart: want.Spec.Restart,
 		seen: observed.Instance{
 			Key: want.Key, ID: h.id(), Digest: want.Digest, Generation: want.Generation, Attempt: want.Attempt,
-			Image: digestOf(want.Spec.Image), Job: want.Spec.Job != nil, Routed: want.Routed, Ports: maps.Clone(want.Ports),
+			Image: digestOf(want.Spec.Image), Job: want.Spec.Job != nil, Routed: want.Routed, Ports: want.Ports,
 		},
 	}
 	for _, path := range slices.Sorted(maps.Keys(want.Volumes)) {
