@@ -159,22 +159,22 @@ func (s *Source) Fetch(ctx context.Context) (Commit, error) {
 // it was just given, is made anew.
 func (s *Source) bring(ctx context.Context) (string, error) {
 	if err := s.current(); err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	worn, err := worn(s.cfg.Dir)
 	if err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	if worn {
 		return s.renew(ctx)
 	}
 	before, err := begin(s.cfg.Dir)
 	if err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	failed := s.pull(ctx, s.repo)
 	if err := end(s.cfg.Dir, before); err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	if failed != nil {
 		return "", s.remoteProblem("fetch", failed)
@@ -226,7 +226,7 @@ func (s *Source) renew(ctx context.Context) (string, error) {
 		err = setRemote(repo, s.cfg)
 	}
 	if err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	if err := s.pull(ctx, repo); err != nil {
 		return "", s.remoteProblem("fetch", err)
@@ -239,18 +239,18 @@ func (s *Source) renew(ctx context.Context) (string, error) {
 		if _, err := repo.CommitObject(plumbing.NewHash(accepted)); err == nil {
 			err = repo.Storer.SetReference(plumbing.NewHashReference(acceptedRef, plumbing.NewHash(accepted)))
 			if err != nil {
-				return "", refused("fetch", s.name(), err, hintDir)
+				return "", s.diskProblem(err)
 			}
 		}
 	}
 	if _, err := takePlace(s.cfg.Dir); err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	if err := s.current(); err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	if err := os.RemoveAll(s.cfg.Dir + unreadable); err != nil {
-		return "", refused("fetch", s.name(), err, hintDir)
+		return "", s.diskProblem(err)
 	}
 	return head, nil
 }
@@ -372,6 +372,15 @@ func (s *Source) remoteProblem(op string, err error) error {
 		class, hint = observed.Refused, "put the server's host key into the known_hosts file (repo.auth.knownHosts), after checking it"
 	}
 	return observed.Wrap(op, s.name(), class, errors.New(Redact(err.Error())), hint)
+}
+
+// diskProblem sorts what went wrong with the clone: a full disk is the
+// environment's fault.
+func (s *Source) diskProblem(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return observed.Wrap("fetch", s.name(), observed.Environment, err, "free some space on the disk that holds "+s.cfg.Dir)
+	}
+	return refused("fetch", s.name(), err, hintDir)
 }
 
 func refused(op, ref string, err error, hint string) error {
