@@ -7,6 +7,7 @@ type plan struct {
 	mode         string // "quiesce" or "replay"
 	volume       string // more about the ledger, as ", onBack: discard"
 	env          string // more for the writer, as ", FOLLOW: …"
+	stop         string // that the writer may take to end; "" is 10s
 	within       string // that a version may take to become healthy; "" is long
 	soak         string // "" is none
 	more         string // lines of the template's spec
@@ -29,7 +30,7 @@ spec:
       env: {DATA: /data` + p.env + `}
       mounts: {/data: ledger}
       health: {http: {path: /health}, interval: 100ms, timeout: 10s, successes: 2, within: ` + or(p.within, "2m") + `}
-      stopTimeout: 10s
+      stopTimeout: ` + or(p.stop, "10s") + `
   routes:
     web: {service: app, hosts: ["{{tenant}}.example.com"]}
   volumes:

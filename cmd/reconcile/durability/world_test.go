@@ -42,10 +42,16 @@ func newWorld(t *testing.T, p plan) *world {
 	if vm.Inside() {
 		return newWorldAt(t, p, fmt.Sprint("tank/w", worlds.Add(1)))
 	}
+	return newWorldOn(t, workshopRuntime, p)
+}
+
+// newWorldOn sets the stage on the host, on a runtime.
+func newWorldOn(t *testing.T, runtime string, p plan) *world {
+	t.Helper()
 	w := bare(t, p)
 	app, err := writer()
 	w.must(err)
-	w.Stage = shop.Stage(t, workshopRuntime, func(c *stage.Config) { c.Bin, c.Serve = shop.Chaos(t), app })
+	w.Stage = shop.Stage(t, runtime, func(c *stage.Config) { c.Bin, c.Serve = shop.Chaos(t), app })
 	return w
 }
 

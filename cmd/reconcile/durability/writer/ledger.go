@@ -13,10 +13,17 @@ import (
 
 // ledger is a file of one number a line.
 type ledger struct {
-	mu    sync.Mutex // guards the following
-	file  *os.File
-	size  int64 // of the whole lines in it
+	dir  string
+	gate sync.Mutex // guards frozen; taken before mu
+
+	mu   sync.Mutex // guards file and size; held while the ledger is at rest
+	file *os.File
+	size int64 // of the whole lines in it
+
+	read  sync.RWMutex // guards lines, which are read at rest too
 	lines []string
+
+	frozen bool
 }
 
 // open reads the ledger of a folder, and makes it if there is none. Two writers
@@ -34,12 +41,15 @@ func open(dir string) (*ledger, error) {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	// What a crash left of a last line was never acknowledged.
-	l := &ledger{file: f, size: int64(bytes.LastIndexByte(b, '\n') + 1)}
+	l := &ledger{dir: dir, file: f, size: int64(bytes.LastIndexByte(b, '\n') + 1)}
 	if err := f.Truncate(l.size); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	for line := range strings.Lines(string(b[:l.size])) {
 		l.lines = append(l.lines, strings.TrimSuffix(line, "\n"))
+	}
+	if err := l.unseal(); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	// The name of a new file is on disk before its first number is.
 	d, err := os.Open(dir)
@@ -63,18 +73,25 @@ func (l *ledger) add(numbers ...string) error {
 		return errors.Join(err, l.file.Truncate(l.size))
 	}
 	l.size += int64(len(text))
+	l.read.Lock()
+	defer l.read.Unlock()
 	l.lines = append(l.lines, numbers...)
 	return nil
 }
 
 func (l *ledger) since(n int) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.read.RLock()
+	defer l.read.RUnlock()
 	return l.lines[min(max(n, 0), len(l.lines)):]
 }
 
+// close waits for a write under way. A ledger at rest has none.
 func (l *ledger) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	if !l.frozen {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+	}
 	return l.file.Close()
 }

@@ -5,6 +5,9 @@
 // it, one number a line; POST /fill?bytes=N puts a file of that many random bytes
 // beside it; / and /health answer the version.
 //
+// `writer freeze` and `writer thaw`, run on the same data, have the one that serves
+// write nothing, and go on.
+//
 // Environment: PORT (default 8080), VERSION, DATA (the folder of the ledger),
 // FAIL=health (never healthy), FOLLOW (the address of a peer: numbers come from
 // its /ledger?from=N and not by POST; healthy once all that the peer had at the
@@ -29,7 +32,11 @@ import (
 )
 
 func main() {
-	if err := serve(); err != nil {
+	run := serve
+	if args := os.Args[1:]; len(args) > 0 {
+		run = func() error { return hook(args) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "writer:", err)
 		os.Exit(1)
 	}
@@ -45,6 +52,11 @@ func serve() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	control, err := l.control()
+	if err != nil {
+		return err
+	}
+	defer control.Close()
 	well := func() bool { return os.Getenv("FAIL") != "health" }
 	if peer := os.Getenv("FOLLOW"); peer != "" {
 		f := &follower{ledger: l, peer: peer}
