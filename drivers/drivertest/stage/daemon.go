@@ -19,8 +19,9 @@ type Daemon struct {
 	done chan struct{}
 }
 
-// daemonWithin bounds how long a daemon takes to answer its socket.
-const daemonWithin = 30 * time.Second
+// daemonWithin bounds how long a daemon takes to answer its socket; on an emulated
+// processor that others use too it is slow to start.
+const daemonWithin = 2 * time.Minute
 
 // Daemon starts `reconcile run` and returns when it answers.
 func (s *Stage) Daemon(ctx context.Context) (*Daemon, error) {
