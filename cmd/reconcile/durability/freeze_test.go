@@ -17,24 +17,119 @@ func frozen(freeze, thaw, timeout string) plan {
 		volume: fmt.Sprintf(", freeze: {service: app, command: [/serve, %s], thaw: [/serve, %s], timeout: %s}", freeze, thaw, timeout)}
 }
 
-func TestFrozenProcess(t *testing.T) { copyAtRest(t, workshop.Process) }
+// A writer under load is upgraded on copies of its data: each is one of data at
+// rest, no request fails, and the writer goes on.
+func TestFrozenProcess(t *testing.T) { atRest(t, workshop.Process, 3) }
 
-func copyAtRest(t *testing.T, runtime string) {
+// The same in containers, where a hook is a container of its own.
+func TestFrozenDocker(t *testing.T) { atRest(t, workshop.Docker, 1) }
+
+func atRest(t *testing.T, runtime string, upgrades int) {
 	inGoodTime(t)
+	t.Parallel()
 	w := newWorldOn(t, runtime, frozen("freeze", "thaw", "20s"))
 	w.release("1.0", nil)
 	w.pass(0)
 	run := w.crowd()
-	for n := range 3 {
-		before := w.explain().Record.Data["ledger"].Dataset
+	for n := range upgrades {
+		old := w.explain().Record.Data["ledger"].Dataset
 		w.upgrade(fmt.Sprintf("2.%d", n))
-		w.wasAtRest(before)
+		w.wasAtRest(old)
 	}
 	result := run.Stop()
 	if result.Failed() > 0 {
 		t.Errorf("%s: %q", result, result.Errors())
 	}
 	t.Log(result)
+}
+
+// A hook that goes wrong ends the upgrade: what serves is thawed, serves on and
+// keeps what it acknowledged, and it is said what the hook said.
+func TestFrozenFailsProcess(t *testing.T) { goesWrong(t, workshop.Process) }
+
+func TestFrozenFailsDocker(t *testing.T) { goesWrong(t, workshop.Docker) }
+
+func goesWrong(t *testing.T, runtime string) {
+	inGoodTime(t)
+	t.Parallel()
+	w := newWorldOn(t, runtime, frozen("freeze", "thaw", "20s"))
+	w.release("1.0", nil)
+	w.pass(0)
+	run := w.crowd()
+	for n, wrong := range []struct{ freeze, thaw, timeout, why string }{
+		{"freeze, fail", "thaw", "20s", "the freeze of volume ledger ended with exit status 1: writer: told to fail after it"},
+		{"freeze, hang", "thaw", "1s", "the freeze of volume ledger did not end within 1s"},
+		{"freeze", "thaw, fail", "20s", "the thaw of volume ledger ended with exit status 1: writer: told to fail after it"},
+	} {
+		w.plan.volume = frozen(wrong.freeze, wrong.thaw, wrong.timeout).volume
+		w.release(fmt.Sprintf("2.%d", n), nil)
+		r := w.pass(3)
+		t.Logf("%s, %s: undone in %s", wrong.freeze, wrong.thaw, r.Took)
+		w.answers("1.0")
+		w.said("explain", wrong.why)
+		w.goesOn(w.explain().Record.Data["ledger"].Dataset)
+	}
+	result := run.Stop()
+	w.holds(result.Posted)
+	if result.Failed() > 0 {
+		t.Errorf("%s: %q", result, result.Errors())
+	}
+	t.Log(result)
+}
+
+// Killed while the ledger is at rest, the reconciler goes on where it was: the
+// writes that waited for it are done, and the copy is whole.
+func TestFrozenKilled(t *testing.T) {
+	inGoodTime(t)
+	t.Parallel()
+	w := newWorldOn(t, workshop.Process, frozen("freeze", "thaw", "20s"))
+	w.release("1.0", nil)
+	w.pass(0)
+	run := w.crowd()
+	for n, at := range []struct {
+		boundary string
+		sealed   bool
+	}{
+		{"quiesce/start/after", false}, // the freeze is on its way
+		{"quiesce/snapshot/before", true},
+		{"quiesce/snapshot/after", true},
+		{"quiesce/remove/before", false}, // thawed
+		{"quiesce/remove/after", false},
+	} {
+		old := w.explain().Record.Data["ledger"].Dataset
+		w.release(fmt.Sprintf("2.%d", n), nil)
+		r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + at.boundary})
+		w.must(err)
+		if !r.Killed {
+			t.Fatalf("the upgrade did not come by %s\n%s%s", at.boundary, r.Stdout, r.Stderr)
+		}
+		if _, err := os.Stat(filepath.Join(w.dataset(old).Path, "seal")); at.sealed && err != nil {
+			t.Errorf("killed at %s the ledger is not at rest: %v", at.boundary, err)
+		}
+		w.pass(0)
+		w.answers(fmt.Sprintf("2.%d", n))
+		w.wasAtRest(old)
+	}
+	result := run.Stop()
+	if result.Failed() > 0 {
+		t.Errorf("%s: %q", result, result.Errors())
+	}
+	t.Log(result)
+}
+
+// goesOn wants the writer on a dataset to write, and no one-shot instance to be
+// left.
+func (w *world) goesOn(dataset string) {
+	w.t.Helper()
+	e := w.explain()
+	for _, in := range e.Facts.Instances {
+		if in.Key.Service != "app" {
+			w.t.Errorf("left behind: %s", in.Key)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(w.dataset(dataset).Path, "seal")); !os.IsNotExist(err) {
+		w.t.Errorf("the ledger is still sealed: %v", err)
+	}
 }
 
 // wasAtRest wants a copy made for the upgrade from a dataset to be one of data at
@@ -54,7 +149,5 @@ func (w *world) wasAtRest(dataset string) {
 	if want := fmt.Sprintf("%x", sha256.Sum256(ledger)); string(seal) != want {
 		w.t.Errorf("the ledger that was copied has digest %s, and was sealed with %s", want, seal)
 	}
-	if _, err := os.Stat(filepath.Join(w.dataset(dataset).Path, "seal")); !os.IsNotExist(err) {
-		w.t.Errorf("the ledger that was copied is still sealed: %v", err)
-	}
+	w.goesOn(dataset)
 }
