@@ -110,7 +110,7 @@ func (h *host) assemble(set settings, plan *plans.Plan, controller string) (err 
 	c.AllowLocal, c.Notices = set.AllowLocal, set.notices
 	c.Runtimes, c.DefaultRuntime = map[string]drivers.Runtime{}, set.defaultRuntime()
 	for _, name := range set.runtimes(plan) {
-		rt, err := openRuntime(name, set, owner, c.Log)
+		rt, err := openRuntime(name, set, owner, c.KeepFree, c.Log)
 		if err != nil {
 			return denied("open runtime", name, err)
 		}

@@ -49,14 +49,15 @@ func (s settings) runtimes(plan *plans.Plan) []string {
 	return slices.Compact(names)
 }
 
-func openRuntime(name string, set settings, owner drivers.Owner, log *slog.Logger) (closingRuntime, error) {
+func openRuntime(name string, set settings, owner drivers.Owner, keepFree int64, log *slog.Logger) (closingRuntime, error) {
 	switch name {
 	case "docker":
 		return docker.New(docker.Config{Host: set.Drivers.Docker.Host, State: set.place("", "docker"), Owner: owner,
-			Keychain: keychain.File(set.Drivers.Docker.Credentials), Log: log})
+			KeepFree: keepFree, Keychain: keychain.File(set.Drivers.Docker.Credentials), Log: log})
 	case "process":
 		root := set.place(set.Drivers.Process.Root, "process")
-		return process.New(process.Config{Root: root, Owner: owner, Keychain: keychain.File(set.Drivers.Process.Credentials), Log: log})
+		return process.New(process.Config{Root: root, Owner: owner,
+			KeepFree: keepFree, Keychain: keychain.File(set.Drivers.Process.Credentials), Log: log})
 	}
 	return nil, observed.Wrap("open runtime", name, observed.Refused, errors.New("there is no such runtime"), "use docker or process")
 }

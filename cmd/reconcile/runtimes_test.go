@@ -43,7 +43,7 @@ func login(t *testing.T, registry string) string {
 // opened is a runtime as the host's configuration says.
 func opened(t *testing.T, name string, set settings) drivers.Runtime {
 	t.Helper()
-	rt, err := openRuntime(name, set, drivers.Owner{Fleet: "f", Node: "n"}, nil)
+	rt, err := openRuntime(name, set, drivers.Owner{Fleet: "f", Node: "n"}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -25,6 +26,7 @@ type symptom struct {
 // symptoms are searched in order; the first that is found counts.
 var symptoms = []symptom{
 	{"no space left on device", observed.Environment, "free space under the engine's data root (docker system df), then it goes on by itself"},
+	{"disk quota exceeded", observed.Environment, "free space under the engine's data root (docker system df), then it goes on by itself"},
 	{"no matching manifest for", observed.Refused, "build and push the image for this host's platform"},
 	{"does not match the specified platform", observed.Refused, "build and push the image for this host's platform"},
 	{"cannot be used on this platform", observed.Refused, "build and push the image for this host's platform"},
@@ -70,6 +72,10 @@ func (r *Runtime) problem(op, ref string, err error) error {
 	}
 	if p := (*observed.Problem)(nil); errors.As(err, &p) {
 		return observed.Wrap(op, ref, p.Class, err, "")
+	}
+	// The engine's own trouble comes as text: a number is of this process.
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return observed.Wrap(op, ref, observed.Environment, err, "free some space on the disk of the state directory; it goes on by itself")
 	}
 	if engineGone(err) {
 		return observed.Wrap(op, ref, observed.Environment, err,

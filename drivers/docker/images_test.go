@@ -23,8 +23,9 @@ import (
 type testbed struct {
 	registry *images.Registry
 	refs     map[drivertest.Image]string
-	index    string // an index for this platform and another
-	foreign  string // an index for another platform only
+	index    string    // an index for this platform and another
+	foreign  string    // an index for another platform only
+	builds   [2]string // of one repository
 }
 
 var theTestbed = sync.OnceValues(makeTestbed)
@@ -78,6 +79,12 @@ func makeTestbed() (*testbed, error) {
 	} {
 		s.Binary = bin
 		if b.refs[kind], err = reg.Push(ctx, strings.ToLower(string(kind)), "1", s); err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.builds {
+		s := images.Spec{Binary: bin, Files: map[string]string{"etc/build": fmt.Sprint(i)}}
+		if b.builds[i], err = reg.Push(ctx, "builds", fmt.Sprint(i), s); err != nil {
 			return nil, err
 		}
 	}

@@ -29,6 +29,11 @@ func (r *Runtime) Pull(ctx context.Context, ref string, progress func(drivers.Pr
 		return r.problem("pull", ref, err)
 	}
 	if got == nil {
+		release, err := r.claim(ctx, ref)
+		if err != nil {
+			return r.problem("pull", ref, err)
+		}
+		defer release()
 		if err := r.fetch(ctx, want, progress); err != nil {
 			return r.problem("pull", ref, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/drivers/room"
 )
 
 // Config says which engine to use and as whom.
@@ -22,6 +23,9 @@ type Config struct {
 	State string
 	// Owner is the mark on everything made.
 	Owner drivers.Owner
+	// KeepFree is what no image takes of the disk that keeps them, in bytes; 0 is
+	// drivers.DefaultKeepFree, less than 0 is nothing.
+	KeepFree int64
 	// Keychain finds credentials of registries; nil is authn.DefaultKeychain,
 	// what `docker login` keeps.
 	Keychain authn.Keychain
@@ -44,6 +48,7 @@ type Runtime struct {
 	state *state
 	cache *cache
 	nets  *networks
+	room  *room.Room
 
 	mu       sync.Mutex // guards platform
 	platform platform
@@ -85,7 +90,7 @@ func New(c Config) (*Runtime, error) {
 	}
 	return &Runtime{
 		cli: cli, host: host, owner: c.Owner, keys: keys, log: log, state: st,
-		cache: newCache(), nets: newNetworks(),
+		cache: newCache(), nets: newNetworks(), room: room.New(c.KeepFree),
 	}, nil
 }
 

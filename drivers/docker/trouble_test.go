@@ -225,24 +225,6 @@ func TestRegistryInTrouble(t *testing.T) {
 	}
 }
 
-func TestDiskFull(t *testing.T) {
-	dir, err := os.MkdirTemp("", "dkt")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=12m"); err != nil {
-		t.Skip("cannot mount a small tmpfs: ", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	e := engineIn(t, dir)
-	rt := open(t, e, t.TempDir())
-	fill := filepath.Join(dir, "fill")
-	must(t, os.WriteFile(fill, make([]byte, 8<<20), 0o600))
-	problem(t, rt.Pull(bound(t), serveImage(t), nil), observed.Environment, "no space left")
-	must(t, os.Remove(fill))
-	want := serve(t, "acme", plans.Blue, "app")
-	start(t, rt, want)
-}
-
 func TestForeignOfAnotherNode(t *testing.T) {
 	e := sharedEngine(t)
 	rt := open(t, e, t.TempDir())

@@ -19,6 +19,9 @@ type image struct {
 	Manifest string    `json:"manifest"` // digest of this platform's manifest
 	Layers   []string  `json:"layers"`   // digests, lowest first
 	Config   v1.Config `json:"config"`
+	// Unpacked is what layers took of the disk when they were unpacked, in bytes
+	// by digest. Those unpacked before this was written down are not in it.
+	Unpacked map[string]int64 `json:"unpacked,omitempty"`
 }
 
 // root is the image's folder below roots/.

@@ -55,7 +55,7 @@ func (r *Runtime) Pull(ctx context.Context, ref string, progress func(drivers.Pr
 func (r *Runtime) pull(ctx context.Context, ref, digest string, progress func(drivers.Progress)) error {
 	r.images.RLock()
 	defer r.images.RUnlock()
-	fail := func(err error) error { return pullProblem(ctx, ref, err) }
+	fail := func(err error) error { return r.pullProblem(ctx, ref, err) }
 	at, err := name.NewDigest(ref)
 	if err != nil {
 		return observed.Wrap("pull", ref, observed.Refused, err, "")
@@ -101,7 +101,12 @@ func (r *Runtime) pull(ctx context.Context, ref, digest string, progress func(dr
 	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
 		return fail(refusal("its configuration names %d layers, its manifest %d", len(config.RootFS.DiffIDs), len(manifest.Layers)))
 	}
-	rec := image{Digest: digest, Manifest: sum(got.Manifest), Config: config.Config}
+	rec := image{Digest: digest, Manifest: sum(got.Manifest), Config: config.Config, Unpacked: map[string]int64{}}
+	release, err := r.claim(ref, rec, manifest.Layers)
+	if err != nil {
+		return fail(err)
+	}
+	defer release()
 	count := newCounter(manifest, ref, progress)
 	for _, d := range manifest.Layers {
 		rec.Layers = append(rec.Layers, d.Digest.String())
@@ -209,7 +214,8 @@ func (r *Runtime) fetch(ctx context.Context, img v1.Image, d v1.Descriptor, coun
 	return syncDir(filepath.Dir(place))
 }
 
-// unpack makes the image's root, aside and then in place.
+// unpack makes the image's root, aside and then in place. What the layers took
+// is put into i.Unpacked.
 func (r *Runtime) unpack(ctx context.Context, i image, diffIDs []v1.Hash) error {
 	place := r.path(rootsDir, i.root())
 	if there, err := exists(place); err != nil || there {
@@ -226,13 +232,14 @@ func (r *Runtime) unpack(ctx context.Context, i image, diffIDs []v1.Hash) error 
 	}
 	defer u.close()
 	for n, digest := range i.Layers {
-		blob := r.path(blobsDir, fileName(digest))
+		blob, before := r.path(blobsDir, fileName(digest)), u.disk
 		if err := u.blob(ctx, blob, digest, diffIDs[n].String()); err != nil {
 			if errors.Is(err, errCorrupt) {
 				_ = os.Remove(blob) // the next pull fetches it again
 			}
 			return fmt.Errorf("layer %d (%s): %w", n+1, digest, err)
 		}
+		i.Unpacked[digest] = u.disk - before
 	}
 	if err := u.finish(); err != nil {
 		return err

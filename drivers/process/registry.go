@@ -68,7 +68,7 @@ func (r *Runtime) wrongPlatform(have string) error {
 }
 
 // pullProblem gives a failed pull its class.
-func pullProblem(ctx context.Context, ref string, err error) error {
+func (r *Runtime) pullProblem(ctx context.Context, ref string, err error) error {
 	if ctx.Err() != nil {
 		return observed.Wrap("pull", ref, observed.Transient, errors.Join(context.Cause(ctx), err), "")
 	}
@@ -82,7 +82,7 @@ func pullProblem(ctx context.Context, ref string, err error) error {
 	case errors.Is(err, errPlain):
 		return observed.Wrap("pull", ref, observed.Refused, err, "give the registry a certificate")
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return observed.Wrap("pull", ref, observed.Environment, err, "make room on the disk of the state directory")
+		return observed.Wrap("pull", ref, observed.Environment, err, "free some space on the disk of "+r.cfg.Root+"; it goes on by itself")
 	case errors.As(err, &answer):
 		switch answer.StatusCode {
 		case http.StatusUnauthorized, http.StatusForbidden:

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/drivers/room"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -35,6 +36,9 @@ type Config struct {
 	// is allowed. It costs the image's size, unless the file system can share
 	// blocks (btrfs, XFS).
 	Copy bool
+	// KeepFree is what no image takes of the disk that keeps them, in bytes; 0 is
+	// drivers.DefaultKeepFree, less than 0 is nothing.
+	KeepFree int64
 	// Keychain finds credentials of registries; nil is authn.DefaultKeychain,
 	// which reads what `docker login` and `podman login` have stored.
 	Keychain authn.Keychain
@@ -90,6 +94,7 @@ type Runtime struct {
 	log    *slog.Logger
 	rooted bool // we run as root and may use every id
 	pulls  singleflight.Group
+	room   *room.Room
 	hangs  time.Duration // how long after its grace a shim counts as hanging
 	// images is held for writing by what takes images away, for reading by what
 	// makes or uses one that no record names yet.
@@ -127,7 +132,7 @@ func New(c Config) (*Runtime, error) {
 	}
 	r := &Runtime{
 		cfg: c, limits: c.Limits.effective(), log: c.Log,
-		rooted: os.Geteuid() == 0, hangs: stopReserve, keys: map[plans.Key]*sync.Mutex{},
+		room: room.New(c.KeepFree), rooted: os.Geteuid() == 0, hangs: stopReserve, keys: map[plans.Key]*sync.Mutex{},
 	}
 	for _, d := range []string{"", blobsDir, imagesDir, rootsDir, instancesDir, tmpDir} {
 		if err := os.MkdirAll(r.path(d), 0o700); err != nil {

@@ -42,6 +42,7 @@ type unpacker struct {
 
 	bytes int64
 	files int
+	disk  int64 // bytes of what was written, in whole blocks
 	// modes of directories are set at the end, for one that is read-only must
 	// still be filled. By name as the layers give it.
 	modes map[string]*tar.Header
@@ -251,6 +252,7 @@ func (u *unpacker) put(parent rooted, base, name string, h *tar.Header, content 
 	switch h.Typeflag {
 	case tar.TypeDir:
 		u.modes[name] = h
+		u.disk += block
 		return parent.mkdir(base)
 	case tar.TypeReg:
 		return u.file(parent, base, h, content)
@@ -278,6 +280,7 @@ func (u *unpacker) file(parent rooted, base string, h *tar.Header, content io.Re
 	if u.bytes += h.Size; h.Size < 0 || u.bytes > u.limits.Bytes {
 		return refusal("the image has more than %d bytes, the limit", u.limits.Bytes)
 	}
+	u.disk += (h.Size + block - 1) / block * block
 	f, err := parent.create(base)
 	if err != nil {
 		return err

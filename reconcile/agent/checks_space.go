@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
 // DefaultKeepFree is what stays free of every storage for undoing, where the
-// host's configuration names no other floor: enough for the specs, logs and
-// small writes of a way back that copies nothing.
-const DefaultKeepFree = 64 << 20
+// host's configuration names no other floor. The disks of images have the same.
+const DefaultKeepFree = drivers.DefaultKeepFree
 
 // growth is how much of a cheap clone is expected to be written anew before what
 // it was made from goes: a tenth. A wrong guess is no accident: a full storage

@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -148,17 +147,7 @@ func (e DataEffect) Text() string {
 }
 
 // Size writes bytes for people, 1024-based.
-func Size(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	f, u := float64(n), 0
-	for f >= 1024 && u < len(units)-1 {
-		f, u = f/1024, u+1
-	}
-	if u == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, units[u])
-}
+func Size(n int64) string { return drivers.Size(n) }
 
 // likeStorage is the pretended storage with the traits of the real one. How much
 // was written is asked of the real one: the pretended has no bytes.
