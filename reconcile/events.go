@@ -6,6 +6,10 @@ const (
 	TenantPlanned = "tenant.planned"
 	// TenantStarted: an attempt towards the target began.
 	TenantStarted = "tenant.started"
+	// TenantFrozen: a freeze hook brought a volume to rest for its snapshot.
+	TenantFrozen = "tenant.frozen"
+	// TenantThawed: what was frozen is written again; field rest is how long it was not.
+	TenantThawed = "tenant.thawed"
 	// TenantVerified: the new version proved itself by its own instances.
 	TenantVerified = "tenant.verified"
 	// TenantSwitched: requests are led to the new slot, confirmed by a marked request.

@@ -23,6 +23,8 @@ type Frozen struct {
 	// snapshot is there, or there will be none.
 	Done bool `json:"done,omitempty"`
 	Over bool `json:"over,omitempty"`
+	// At is when the freeze was seen to have ended well.
+	At time.Time `json:"at,omitzero"`
 	// Tries counts thaws that went wrong.
 	Tries int `json:"tries,omitempty"`
 }
@@ -72,8 +74,9 @@ func (m *machine) freeze(volumes []string) bool {
 			return false
 		}
 		f = a.Frozen[name]
-		f.Done = true
+		f.Done, f.At = true, m.now
 		a.Frozen[name] = f
+		m.event(TenantFrozen, "volume "+name+" of "+m.in.Name+" is at rest for its snapshot", "volume", name, "attempt", a.ID)
 	}
 	return true
 }
@@ -86,6 +89,11 @@ func (m *machine) thaw() bool {
 	}
 	for _, name := range sortedKeys(a.Frozen) {
 		f := a.Frozen[name]
+		if !f.Over && m.freezing(name, f) {
+			// What it still does must not come after the thaw.
+			m.unhook(plans.FreezeHook, f, name)
+			return false
+		}
 		if !f.Over && len(f.Hook.Thaw) > 0 {
 			ended, why := m.hook(plans.ThawHook, name, f, f.Hook.Thaw)
 			if !ended {
@@ -103,6 +111,8 @@ func (m *machine) thaw() bool {
 				if !a.Back {
 					m.fail("the thaw of volume "+name+" "+why, nil)
 				}
+			} else {
+				m.thawed(name, f)
 			}
 		}
 		f.Over = true
@@ -114,6 +124,26 @@ func (m *machine) thaw() bool {
 	}
 	a.Freezes++
 	return true
+}
+
+// freezing says that the freeze of a volume has not ended.
+func (m *machine) freezing(name string, f Frozen) bool {
+	_, p, ok := m.hookPart(plans.FreezeHook, name, f.Hook, f.Hook.Command)
+	i := m.instance(p)
+	return ok && i != nil && (i.Phase != observed.Exited || i.Restarting)
+}
+
+// thawed tells that a volume is written again, and how long it was not.
+func (m *machine) thawed(name string, f Frozen) {
+	rest := ""
+	if f.Done {
+		rest = plans.Duration(m.now.Sub(f.At).Round(time.Millisecond)).String()
+	}
+	text := "volume " + name + " of " + m.in.Name + " is thawed"
+	if rest != "" {
+		text += ", after " + rest + " at rest"
+	}
+	m.event(TenantThawed, text, "volume", name, "rest", rest, "attempt", m.rec.Attempt.ID)
 }
 
 // hookPart is the one-shot instance of a command beside the service it is for.
@@ -176,6 +206,7 @@ func (m *machine) hook(kind, volume string, f Frozen, command []string) (ended b
 		}
 		m.wakeAt(m.now.Add(limit - ran))
 	}
+	m.limit = "waits for the " + kind + " of volume " + volume + ", " + f.Hook.Limit().String() + " at most"
 	if !a.Back {
 		m.poll(pollHeld)
 	}
