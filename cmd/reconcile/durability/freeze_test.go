@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/load"
+	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/workshop"
 )
 
@@ -17,6 +20,15 @@ func frozen(freeze, thaw, timeout string) plan {
 		volume: fmt.Sprintf(", freeze: {service: app, command: [/serve, %s], thaw: [/serve, %s], timeout: %s}", freeze, thaw, timeout)}
 }
 
+// onFolders leaves a story out where the data are on ZFS: its snapshots are of one
+// moment, and need no hook.
+func onFolders(t *testing.T) {
+	t.Helper()
+	if vm.Inside() {
+		t.Skip("plays on plain directories, on the host")
+	}
+}
+
 // A writer under load is upgraded on copies of its data: each is one of data at
 // rest, no request fails, and the writer goes on.
 func TestFrozenProcess(t *testing.T) { atRest(t, workshop.Process, 3) }
@@ -25,17 +37,19 @@ func TestFrozenProcess(t *testing.T) { atRest(t, workshop.Process, 3) }
 func TestFrozenDocker(t *testing.T) { atRest(t, workshop.Docker, 1) }
 
 func atRest(t *testing.T, runtime string, upgrades int) {
-	inGoodTime(t)
+	onFolders(t)
 	t.Parallel()
 	w := newWorldOn(t, runtime, frozen("freeze", "thaw", "20s"))
 	w.release("1.0", nil)
 	w.pass(0)
-	run := w.crowd()
+	run := w.press(map[load.Kind]int{load.Post: 2, load.Get: 1, load.Fresh: 1})
 	for n := range upgrades {
 		old := w.explain().Record.Data["ledger"].Dataset
 		w.upgrade(fmt.Sprintf("2.%d", n))
 		w.wasAtRest(old)
 	}
+	w.tells("volume ledger of ant is at rest for its snapshot")
+	w.tells("volume ledger of ant is thawed, after ")
 	result := run.Stop()
 	if result.Failed() > 0 {
 		t.Errorf("%s: %q", result, result.Errors())
@@ -50,12 +64,12 @@ func TestFrozenFailsProcess(t *testing.T) { goesWrong(t, workshop.Process) }
 func TestFrozenFailsDocker(t *testing.T) { goesWrong(t, workshop.Docker) }
 
 func goesWrong(t *testing.T, runtime string) {
-	inGoodTime(t)
+	onFolders(t)
 	t.Parallel()
 	w := newWorldOn(t, runtime, frozen("freeze", "thaw", "20s"))
 	w.release("1.0", nil)
 	w.pass(0)
-	run := w.crowd()
+	run := w.press(map[load.Kind]int{load.Post: 2, load.Get: 1, load.Fresh: 1})
 	for n, wrong := range []struct{ freeze, thaw, timeout, why string }{
 		{"freeze, fail", "thaw", "20s", "the freeze of volume ledger ended with exit status 1: writer: told to fail after it"},
 		{"freeze, hang", "thaw", "1s", "the freeze of volume ledger did not end within 1s"},
@@ -67,6 +81,7 @@ func goesWrong(t *testing.T, runtime string) {
 		t.Logf("%s, %s: undone in %s", wrong.freeze, wrong.thaw, r.Took)
 		w.answers("1.0")
 		w.said("explain", wrong.why)
+		w.tells(wrong.why)
 		w.goesOn(w.explain().Record.Data["ledger"].Dataset)
 	}
 	result := run.Stop()
@@ -80,12 +95,12 @@ func goesWrong(t *testing.T, runtime string) {
 // Killed while the ledger is at rest, the reconciler goes on where it was: the
 // writes that waited for it are done, and the copy is whole.
 func TestFrozenKilled(t *testing.T) {
-	inGoodTime(t)
+	onFolders(t)
 	t.Parallel()
 	w := newWorldOn(t, workshop.Process, frozen("freeze", "thaw", "20s"))
 	w.release("1.0", nil)
 	w.pass(0)
-	run := w.crowd()
+	run := w.press(map[load.Kind]int{load.Post: 2, load.Get: 1, load.Fresh: 1})
 	for n, at := range []struct {
 		boundary string
 		sealed   bool
@@ -115,6 +130,55 @@ func TestFrozenKilled(t *testing.T) {
 		t.Errorf("%s: %q", result, result.Errors())
 	}
 	t.Log(result)
+}
+
+// The plan takes a release back that was killed on its way, while its freeze is at
+// work and while its snapshot is taken: what serves is thawed, and serves on.
+func TestFrozenTakenBack(t *testing.T) {
+	onFolders(t)
+	t.Parallel()
+	w := newWorldOn(t, workshop.Process, frozen("freeze, hang", "thaw", "1m"))
+	w.release("1.0", nil)
+	w.pass(0)
+	run := w.press(map[load.Kind]int{load.Post: 2, load.Get: 1, load.Fresh: 1})
+	ledger := w.explain().Record.Data["ledger"].Dataset
+	seal := filepath.Join(w.dataset(ledger).Path, "seal")
+	sealed := func() bool { _, err := os.Stat(seal); return err == nil }
+	for n, at := range []struct{ freeze, boundary string }{
+		{"freeze, hang", "quiesce/start/after"},
+		{"freeze", "quiesce/snapshot/before"},
+	} {
+		w.plan.volume = frozen(at.freeze, "thaw", "1m").volume
+		w.release(fmt.Sprintf("2.%d", n), nil)
+		r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + at.boundary})
+		w.must(err)
+		if !r.Killed {
+			t.Fatalf("the upgrade did not come by %s\n%s%s", at.boundary, r.Stdout, r.Stderr)
+		}
+		w.until("the ledger is at rest", sealed)
+		_, err = w.Revert(w.ctx)
+		w.must(err)
+		w.pass(0)
+		w.answers("1.0")
+		w.goesOn(ledger)
+	}
+	w.tells("volume ledger of ant is thawed")
+	result := run.Stop()
+	w.holds(result.Posted)
+	if result.Failed() > 0 {
+		t.Errorf("%s: %q", result, result.Errors())
+	}
+	t.Log(result)
+}
+
+// tells wants an event to say a word.
+func (w *world) tells(word string) {
+	w.t.Helper()
+	r, err := w.Run(w.ctx, "events", "--tenant", "ant")
+	w.must(err)
+	if !strings.Contains(r.Stdout, word) {
+		w.t.Errorf("no event says %q:\n%s%s", word, r.Stdout, r.Stderr)
+	}
 }
 
 // goesOn wants the writer on a dataset to write, and no one-shot instance to be
