@@ -61,6 +61,8 @@ func TestRequestsAreFew(t *testing.T) {
 	})
 	must(t, rt.Pull(bound(t), first.Spec.Image, nil))
 	want("a pull of what is there", "GET /images/REF/json")
+	must(t, rt.Pull(bound(t), bed(t).refs["serve2"], nil))
+	want("a pull", "GET /images/REF/json", "GET /info", "GET /images/json", "POST /images/create", "GET /images/REF/json")
 
 	must(t, rt.Start(bound(t), "1", first))
 	want("the first start in a slot",

@@ -17,21 +17,45 @@ import (
 )
 
 // A full disk is nobody's fault: the old version serves, a person is told what
-// has no space, and with space again it goes on by itself.
+// has no space, and with space again it goes on by itself. An image that has no
+// room by what its manifest says is not begun.
 func imagesFull(t *testing.T) {
-	var disk string
-	w := newWorld(t, process, func(c *stage.Config) { disk = small(t, filepath.Join(c.Dir, "state", "process"), 48) })
-	w.settle(fleet{})
-	before := w.started("ant")
-	big := make([]byte, 64<<20)
+	w, disk := tight(t, 48)
+	before, free := w.started("ant"), left(t, disk)
+	big := make([]byte, 48<<20)
 	rand.Read(big)
 	w.fleet.image = w.made("1.1", images.Spec{Files: map[string]string{"big": string(big)}})
-	w.daemon()
 	w.template("an image larger than the disk")
-	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{"no space left on device", "nobody's release is to blame", "make room on the disk of the state directory", "tries again at "}})
+	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{" free in " + disk, "a floor of 4.0 MiB kept free for undoing",
+		"nobody's release is to blame", "lower keepFree in this host's configuration", "tries again at "}})
+	if now := left(t, disk); now < free-1<<20 {
+		t.Errorf("an image that has no room took %d bytes", free-now)
+	}
 	w.same("ant", before)
 	resize(t, disk, 512)
 	w.comes(outcome{state: "converged", serves: "1.1"})
+}
+
+// One that compresses better than anybody could know fills the disk in the middle.
+func imagesFill(t *testing.T) {
+	w, disk := tight(t, 48)
+	before := w.started("ant")
+	w.fleet.image = w.made("1.1", images.Spec{Files: map[string]string{"zeros": strings.Repeat("\x00", 56<<20)}})
+	w.template("an image that unpacks to more than the disk")
+	w.comes(outcome{state: "unknown", serves: "1.0", says: []string{"no space left on device", "nobody's release is to blame",
+		"free some space on the disk of " + disk, "tries again at "}})
+	w.same("ant", before)
+	resize(t, disk, 256)
+	w.comes(outcome{state: "converged", serves: "1.1"})
+}
+
+// tight is a host at work on 1.0, with its images on a disk of so many MiB.
+func tight(t *testing.T, mib int) (w *world, disk string) {
+	w = newWorld(t, process, func(c *stage.Config) { disk = small(t, filepath.Join(c.Dir, "state", "process"), mib) })
+	w.configure("drivers:\n", "keepFree: 4M\ndrivers:\n")
+	w.settle(fleet{})
+	w.daemon()
+	return w, disk
 }
 
 func volumesFull(t *testing.T) {
@@ -116,6 +140,16 @@ func small(t *testing.T, dir string, mib int) string {
 		}
 	})
 	return dir
+}
+
+// left is what is free on a disk.
+func left(t *testing.T, dir string) int64 {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	return int64(st.Bavail) * st.Bsize
 }
 
 func resize(t *testing.T, dir string, mib int) {

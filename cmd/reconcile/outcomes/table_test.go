@@ -35,6 +35,7 @@ func TestOutcomes(t *testing.T) {
 		{"an image of another platform", otherPlatform},
 		{"an image of another platform, on Docker", otherPlatformDocker},
 		{"the disk of the images is full", imagesFull},
+		{"the disk of the images fills up", imagesFill},
 		{"the disk of the volumes is full", volumesFull},
 		{"the disk of the state is full", stateFull},
 		{"health answered by another process", stranger},
