@@ -25,6 +25,9 @@ type Instance struct {
 	// Ports are the host ports chosen by us, by port name, bound to loopback. They
 	// are never changed once the instance is made up: others keep this very map.
 	Ports map[string]int `json:"ports,omitempty"`
+	// Beside are the host ports of the service that a hook runs beside. It is told
+	// them and does not listen on them.
+	Beside map[string]int `json:"beside,omitempty"`
 	// Volumes are the host paths to mount, by the path inside the instance.
 	Volumes map[string]Bind `json:"volumes,omitempty"`
 	// Routed says that the slot is the routed one: its instances restart by

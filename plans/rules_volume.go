@@ -71,8 +71,17 @@ func freezeMakesSense(s *subject, p *place, t *Tenant, name string, v Volume) {
 		s.wrong(p, "no snapshot is taken of the volume", "set onUpgrade: snapshot or clone, or drop freeze")
 	}
 	for _, hook := range []string{HookName(FreezeHook, name), HookName(ThawHook, name)} {
-		if _, taken := t.Core.Services[hook]; taken {
+		_, taken := t.Core.Services[hook]
+		_, aside := t.Aside[hook]
+		if taken || aside {
 			s.wrong(p, "a service has the name of its one-shot instance, "+hook, "rename the service")
+		}
+	}
+	// They are expanded when they are run; a name that is not known is told now.
+	names := s.values(t, portsOf(service))
+	for field, words := range Sorted(map[string][]string{"command": f.Command, "thaw": f.Thaw}) {
+		for i, word := range words {
+			s.expand(names, p.at(field).index(i), word)
 		}
 	}
 }

@@ -239,7 +239,7 @@ func (m *machine) hookOrder(service, p part, attempt string) (*plans.Instance, e
 	if err != nil {
 		return nil, err
 	}
-	inst.Ports, inst.Spec.Ports = nil, nil
+	inst.Beside, inst.Ports, inst.Spec.Ports = inst.Ports, nil, nil
 	return inst, nil
 }
 

@@ -153,10 +153,12 @@ func (r *Runtime) environ(want plans.Instance, image []string, hostname, home st
 			env[name] = value
 		}
 	}
-	for name, port := range want.Ports {
-		env["PORT_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = strconv.Itoa(port)
-		if name == "http" || len(want.Ports) == 1 {
-			env["PORT"] = strconv.Itoa(port)
+	for _, ports := range []map[string]int{want.Beside, want.Ports} {
+		for name, port := range ports {
+			env["PORT_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = strconv.Itoa(port)
+			if name == "http" || len(ports) == 1 {
+				env["PORT"] = strconv.Itoa(port)
+			}
 		}
 	}
 	if inputs, err = r.inputs(env, want.Spec.EnvFrom); err != nil {

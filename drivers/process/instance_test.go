@@ -142,6 +142,24 @@ func reportOf(t *testing.T, rt *process.Runtime, key plans.Key) report {
 	return r
 }
 
+// A hook is told the ports of the service it runs beside, as that service is.
+func TestEnvironmentBeside(t *testing.T) {
+	t.Parallel()
+	rt := host(t)
+	want := guest(t, rt, "app", "sleep")
+	want.Beside = map[string]int{"http": 18080, "admin-api": 18081}
+	start(t, rt, want)
+	r := reportOf(t, rt, want.Key)
+	for _, kv := range []string{"PORT=18080", "PORT_HTTP=18080", "PORT_ADMIN_API=18081"} {
+		if !slices.Contains(r.Env, kv) {
+			t.Errorf("environment lacks %s: %q", kv, r.Env)
+		}
+	}
+	if in := see(t, rt, want.Key, func(observed.Instance) bool { return true }); len(in.Ports) > 0 {
+		t.Errorf("it is said to have the ports %v", in.Ports)
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	rt := host(t)
