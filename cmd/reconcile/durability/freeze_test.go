@@ -31,15 +31,15 @@ func onFolders(t *testing.T) {
 
 // A writer under load is upgraded on copies of its data: each is one of data at
 // rest, no request fails, and the writer goes on.
-func TestFrozenProcess(t *testing.T) { atRest(t, workshop.Process, 3) }
+func TestFrozenProcess(t *testing.T) { atRest(t, workshop.Process, "freeze, port", 3) }
 
 // The same in containers, where a hook is a container of its own.
-func TestFrozenDocker(t *testing.T) { atRest(t, workshop.Docker, 1) }
+func TestFrozenDocker(t *testing.T) { atRest(t, workshop.Docker, "freeze", 1) }
 
-func atRest(t *testing.T, runtime string, upgrades int) {
+func atRest(t *testing.T, runtime, freeze string, upgrades int) {
 	onFolders(t)
 	t.Parallel()
-	w := newWorldOn(t, runtime, frozen("freeze", "thaw", "20s"))
+	w := newWorldOn(t, runtime, frozen(freeze, "thaw", "20s"))
 	w.release("1.0", nil)
 	w.pass(0)
 	run := w.press(map[load.Kind]int{load.Post: 2, load.Get: 1, load.Fresh: 1})

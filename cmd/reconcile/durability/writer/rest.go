@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -129,7 +130,8 @@ func (l *ledger) obey(c net.Conn) {
 }
 
 // hook is `writer freeze` or `writer thaw`, beside the writer on the same data. A
-// second word has it go wrong after it did its work: fail, or hang.
+// second word has it go wrong after it did its work, fail or hang, or ask the writer
+// at its port.
 func hook(args []string) error {
 	if args[0] != "freeze" && args[0] != "thaw" {
 		return fmt.Errorf("unknown word %q", args[0])
@@ -150,6 +152,12 @@ func hook(args []string) error {
 	switch strings.Join(args[1:], " ") {
 	case "":
 		return nil
+	case "port":
+		res, err := http.Get("http://127.0.0.1:" + os.Getenv("PORT") + "/health")
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
 	case "fail":
 		return errors.New("told to fail after it")
 	case "hang":
