@@ -19,6 +19,8 @@ type Frozen struct {
 	Hook plans.Hook `json:"hook"`
 	// Mark is the attempt of its one-shot instances.
 	Mark string `json:"mark"`
+	// Run tells the run of the service that was frozen from a later one.
+	Run string `json:"run,omitempty"`
 	// Done says that the freeze ended well, Over that its end is decided: the
 	// snapshot is there, or there will be none.
 	Done bool `json:"done,omitempty"`
@@ -58,7 +60,7 @@ func (m *machine) freeze(volumes []string) bool {
 			if !m.hookRuns(v.Freeze) {
 				continue // it is stopped, and its data are at rest
 			}
-			f = Frozen{Hook: *v.Freeze, Mark: m.mark() + "." + itoa(a.Freezes)}
+			f = Frozen{Hook: *v.Freeze, Run: m.hookRun(v.Freeze), Mark: m.mark() + "." + itoa(a.Freezes)}
 			if a.Frozen == nil {
 				a.Frozen = map[string]Frozen{}
 			}
@@ -99,20 +101,22 @@ func (m *machine) thaw() bool {
 			if !ended {
 				return false
 			}
-			if why != "" && f.Tries+1 < maxThaws {
+			gone := m.awoke(f)
+			if why != "" && !gone && f.Tries+1 < maxThaws {
 				f.Tries++
 				a.Frozen[name] = f
 				m.unhook(plans.ThawHook, f, name)
 				return false
 			}
-			if why != "" {
+			switch {
+			case why == "":
+				m.thawed(name, f)
+			case !gone: // what ended was thawed by that
 				m.event(TenantFailed, "volume "+name+" of "+m.in.Name+" is not thawed: the command "+why+", "+plural(maxThaws, "time", "times"),
 					"volume", name, "attempt", a.ID, "hint", "look at what it said, and run it by hand in "+f.Hook.Service)
 				if !a.Back {
 					m.fail("the thaw of volume "+name+" "+why, nil)
 				}
-			} else {
-				m.thawed(name, f)
 			}
 		}
 		f.Over = true
@@ -124,6 +128,34 @@ func (m *machine) thaw() bool {
 	}
 	a.Freezes++
 	return true
+}
+
+// stirs undoes an attempt whose data were not at rest all the time until the thaw:
+// a service that ended and runs again knows nothing of the freeze. It is nobody's
+// fault, and tried again.
+func (m *machine) stirs() bool {
+	a := m.rec.Attempt
+	for name, f := range plans.Sorted(a.Frozen) {
+		if !a.Back && !f.Over && m.awoke(f) {
+			why := "service " + f.Hook.Service + " ended while volume " + name + " was at rest for its snapshot"
+			m.turn(outaged, why, &observed.Problem{Op: "freeze", Ref: name, Class: observed.Environment, Text: why})
+			return true
+		}
+	}
+	return false
+}
+
+// awoke says that the run of a service that was frozen has ended.
+func (m *machine) awoke(f Frozen) bool { return f.Run != "" && f.Run != m.hookRun(&f.Hook) }
+
+// hookRun names the run of a freeze's service, "" if there is none.
+func (m *machine) hookRun(f *plans.Hook) string {
+	if !m.hookRuns(f) {
+		return ""
+	}
+	p, _, _ := m.hookPart("", "", *f, nil)
+	i := m.instance(p)
+	return i.ID + " " + itoa(i.Restarts) + " " + i.Started.UTC().Format(time.RFC3339Nano)
 }
 
 // freezing says that the freeze of a volume has not ended.

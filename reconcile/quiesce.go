@@ -235,6 +235,9 @@ func (m *machine) writes(p part) bool {
 // taken in one act by each driver that keeps some of them.
 func (m *machine) snapshots() bool {
 	a := m.rec.Attempt
+	if m.stirs() {
+		return false
+	}
 	var volumes []string
 	missing := map[string][]string{}
 	for name, v := range plans.Sorted(m.want.Volumes) {

@@ -14,6 +14,7 @@ import (
 //	app=v1 worker=w1 side=s1 db=d1   images of services
 //	before=m1 migrate=m1 after=m1    jobs at beforeStart, beforeSwitch, afterSwitch
 //	data=clone:quiesce:stay[:driver] a volume the app writes to; freeze=ID volatile many
+//	shared-data=snapshot             a volume db writes to, with freeze=ID after it
 //	keeps=7d:3:24h                   retention preUpgrade:discarded:final, each an age or a count
 //	recreate active=blue idle=v2 routes=a.test,b.test routes=none
 //	bake=20s soak=1h keep=running retire=decision hold=reason until=1h removed
@@ -77,7 +78,11 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 			p.Volumes["data"] = d
 		case "freeze":
 			d := p.Volumes["data"]
-			d.Freeze = &plans.Hook{Service: "app", Command: []string{"checkpoint", v}, Thaw: []string{"resume"}, Timeout: duration("20s")}
+			service := "app"
+			if len(mounts) == 0 {
+				service = "db"
+			}
+			d.Freeze = &plans.Hook{Service: service, Command: []string{"checkpoint", v}, Thaw: []string{"resume"}, Timeout: duration("20s")}
 			p.Volumes["data"] = d
 		case "volatile":
 			d := p.Volumes["data"]
@@ -98,7 +103,7 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 			}
 			p.Retention = plans.Retention{PreUpgrade: rules[0], Discarded: rules[1], Final: rules[2]}
 		case "shared-data":
-			p.Volumes = map[string]plans.Volume{"data": {}}
+			p.Volumes = map[string]plans.Volume{"data": {OnUpgrade: v}}
 			db := p.Aside["db"]
 			db.Mounts = map[string]plans.Mount{"/data": {Volume: "data"}}
 			p.Aside["db"] = db
