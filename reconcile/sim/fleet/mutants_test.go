@@ -132,6 +132,7 @@ func members(how func(*reconcile.RolloutMember)) func() Machine {
 
 // Mutants are the mistakes that are tried.
 var Mutants = []Mutant{
+	{"takes no motion for one to the target", "S3", reports(func(r *reconcile.Report) bool { r.ToTarget = false; return true }), 500},
 	{"forgets the canary", "S3", policies(func(p *plans.BatchPolicy) { p.Canary = nil }), 300},
 	{"makes batches twice as large", "S3", policies(func(p *plans.BatchPolicy) { p.BatchPct, p.BatchSize = 0, 2*p.Size(6) }), 300},
 	{"does not bake", "S3", policies(func(p *plans.BatchPolicy) {
