@@ -32,19 +32,35 @@ const unreadable = ".unreadable"
 // one, and go-git, which looks into each for every object, does not merge them.
 const mostPacks = 200
 
+// open opens the clone. One that is not there, or cannot be read, is begun.
 func open(dir string) (*git.Repository, error) {
-	repo, err := openBare(dir)
-	switch {
-	case err == nil:
-		if _, cerr := repo.Config(); cerr == nil {
-			return repo, mendIfFree(dir)
-		}
-	case errors.Is(err, git.ErrRepositoryNotExists):
-		if _, serr := os.Stat(dir); errors.Is(serr, fs.ErrNotExist) {
-			return initBare(dir)
-		}
+	if repo, err := sound(dir); err == nil {
+		return repo, mendIfFree(dir)
 	}
-	return initBare(dir)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, err
+	}
+	var repo *git.Repository
+	err := alone(context.Background(), dir, func() (err error) {
+		if repo, err = sound(dir); err == nil {
+			return nil // begun by another process meanwhile
+		}
+		if _, err := initAside(dir); err != nil {
+			return err
+		}
+		repo, err = takePlace(dir)
+		return err
+	})
+	return repo, err
+}
+
+// sound opens a clone that can be read.
+func sound(dir string) (*git.Repository, error) {
+	repo, err := openBare(dir)
+	if err == nil {
+		_, err = repo.Config()
+	}
+	return repo, err
 }
 
 // openBare opens a clone that keeps few of the objects it read: of a commit only
@@ -64,20 +80,9 @@ func openBare(dir string) (*git.Repository, error) {
 // objectCache is how much content of objects is kept between reads.
 const objectCache = 256 * cache.KiByte
 
-// initBare makes the clone aside and renames it, so that a crash leaves no half
-// made one under its name.
-func initBare(dir string) (*git.Repository, error) {
-	if _, err := initAside(dir); err != nil {
-		return nil, err
-	}
-	return takePlace(dir)
-}
-
-// initAside begins a clone beside dir.
+// initAside begins a clone beside dir, so that a crash leaves no half made one
+// under its name.
 func initAside(dir string) (*git.Repository, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return nil, err
-	}
 	aside := dir + ".new"
 	if err := os.RemoveAll(aside); err != nil {
 		return nil, err
