@@ -16,7 +16,6 @@ import (
 
 var (
 	soak      = flag.Bool("soak", false, "run the long forms")
-	only      = flag.String("only", "", "stories to play in the VM: a pattern as for -run")
 	powerCuts = flag.Int("cuts", 5, "how often the power is cut; the long form does it 20 times")
 )
 
@@ -69,9 +68,6 @@ func TestInVM(t *testing.T) {
 	c := vm.Config{Pool: "tank", Files: binaries(t)}
 	if *soak {
 		c.Command = append(c.Command, "-soak")
-	}
-	if *only != "" {
-		c.Command = append(c.Command, "-test.run="+*only)
 	}
 	vm.Tests(t, c)
 }
