@@ -52,7 +52,7 @@ type chapter struct{ name, text string }
 // life plays a tenant's life, from its first deployment to its removal.
 func (w *world) life() []chapter {
 	w.t.Helper()
-	f := fleet{name: w.name, image: w.image("1.0", nil), tenants: []string{"ant"}, bake: "200ms", within: "3s"}
+	f := fleet{name: w.name, image: w.image("1.0", nil), tenants: []string{"ant"}, bake: "200ms"}
 	var chapters []chapter
 	end := func(name string, r stage.Result) {
 		chapters = append(chapters, chapter{name, w.told("ant", r) + w.files()})
@@ -66,7 +66,7 @@ func (w *world) life() []chapter {
 	end("upgrade", w.pass(0))
 	w.answers("ant", "1.1")
 
-	f.image = w.image("1.2", map[string]string{"FAIL": "health"})
+	f.image, f.within = w.image("1.2", map[string]string{"FAIL": "health"}), "3s"
 	w.commit("ant on 1.2, which is broken", map[string]string{"app.yaml": f.template()})
 	end("failing upgrade", w.pass(3))
 	w.answers("ant", "1.1")

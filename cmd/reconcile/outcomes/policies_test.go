@@ -49,8 +49,9 @@ func badPolicy(t *testing.T) {
 // one to a question of before are told as notices, and nothing moves.
 func badAnswer(t *testing.T) {
 	w := newWorld(t, process, nil)
-	w.settle(fleet{tenants: []string{"ant", "bee"}, within: "1s", spec: "  batchPolicy: careful\n", extra: map[string]string{"policy.yaml": policy("batchSize: 1")}})
+	w.settle(fleet{tenants: []string{"ant", "bee"}, spec: "  batchPolicy: careful\n", extra: map[string]string{"policy.yaml": policy("batchSize: 1")}})
 	bee := w.started("bee")
+	w.fleet.within = "1s"
 	w.fleet.image = w.made("1.1", images.Spec{Env: map[string]string{"FAIL": "exit"}})
 	w.template("a broken version")
 	w.pass(3)
