@@ -83,9 +83,9 @@ func chainedDrill(t *testing.T, mode string, n int, sizes string, first, second 
 	}
 }
 
-// unproved are the two ways to say that a version never answered well. A start that
-// a kill cut off is made again and counts among its starts, so that where every
-// single boundary is died at the broken one is given up for their number.
+// unproved are the two ways to say that a version never answered well. Of one that
+// exits at once either its time is over first or its third start comes first: time
+// in which nobody looked is not counted.
 var unproved = regexp.MustCompile(`app (was not healthy within TIME.*|crashes in a loop: [0-9]+ starts)`)
 
 func sorted(text string) string {
