@@ -53,31 +53,38 @@ func (r *Runtime) Observe(ctx context.Context, tenants ...string) ([]observed.In
 
 // Pull implements drivers.Runtime.
 func (r *Runtime) Pull(ctx context.Context, image string, progress func(drivers.Progress)) error {
+	pulled, err := r.pull(ctx, image)
+	if pulled && progress != nil {
+		// Not under the lock: who is told may be one whom another waits for that
+		// looks at this host.
+		progress(drivers.Progress{What: image, Done: 1, Total: 1})
+	}
+	return err
+}
+
+func (r *Runtime) pull(ctx context.Context, image string) (pulled bool, err error) {
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.write(ctx, PartRuntime, "pull", image); err != nil {
-		return err
+		return false, err
 	}
 	if h.images[digestOf(image)] {
-		return nil
+		return false, nil
 	}
 	if err := h.read(ctx, PartRegistry, "pull", image); err != nil {
-		return err
+		return false, err
 	}
 	switch as := h.image(image); {
 	case as.Missing:
-		return refused("pull", image, "the registry has no such image", "look whether it was pushed, and whether the digest is right")
+		return false, refused("pull", image, "the registry has no such image", "look whether it was pushed, and whether the digest is right")
 	case as.Denied:
-		return refused("pull", image, "the registry denies access", "log this host in to the registry")
+		return false, refused("pull", image, "the registry denies access", "log this host in to the registry")
 	case as.OtherPlatform:
-		return refused("pull", image, "the image is for another platform", "build it for this host's platform")
+		return false, refused("pull", image, "the image is for another platform", "build it for this host's platform")
 	}
 	h.images[digestOf(image)] = true
-	if progress != nil {
-		progress(drivers.Progress{What: image, Done: 1, Total: 1})
-	}
-	return nil
+	return true, nil
 }
 
 // Present implements drivers.Runtime.

@@ -224,6 +224,14 @@ func (s *Storage) Snapshot(ctx context.Context, id string, attempt string, datas
 
 // Clone implements drivers.Storage.
 func (s *Storage) Clone(ctx context.Context, id string, snapshot string, want drivers.VolumeOrder, progress func(drivers.Progress)) (observed.Dataset, error) {
+	seen, err := s.clone(ctx, snapshot, want)
+	if err == nil && progress != nil {
+		progress(drivers.Progress{What: seen.ID, Done: 1, Total: 1}) // not under the lock, as in Pull
+	}
+	return seen, err
+}
+
+func (s *Storage) clone(ctx context.Context, snapshot string, want drivers.VolumeOrder) (observed.Dataset, error) {
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -240,9 +248,6 @@ func (s *Storage) Clone(ctx context.Context, id string, snapshot string, want dr
 	}
 	if err := h.finish(d, "clone"); err != nil {
 		return observed.Dataset{}, err
-	}
-	if progress != nil {
-		progress(drivers.Progress{What: d.seen.ID, Done: 1, Total: 1})
 	}
 	return h.show(d), nil
 }
