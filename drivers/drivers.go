@@ -39,7 +39,8 @@ type Runtime interface {
 	Observe(ctx context.Context, tenants ...string) (seen []observed.Instance, foreign map[string][]string, err error)
 
 	// Pull makes the image (repository@digest) present and verified: content,
-	// index and platform digest. progress may be nil. A missing image, a
+	// index and platform digest. progress may be nil; it is called with no lock
+	// of the driver held, for who is told may look at the host. A missing image, a
 	// denied pull or an image of another platform is Refused; an unreachable
 	// registry is Environment.
 	Pull(ctx context.Context, image string, progress func(Progress)) error

@@ -13,7 +13,11 @@ func (h Runtime) pull(t *testing.T) {
 	rt := h.New(t)
 	ref := h.image(t, Serve2)
 	for range 2 {
-		ok(t, rt.Pull(bound(t), ref, func(drivers.Progress) {}))
+		ok(t, rt.Pull(bound(t), ref, func(drivers.Progress) {
+			// Whoever is told may look, or wait for one who does.
+			_, _, err := rt.Observe(bound(t))
+			ok(t, err)
+		}))
 		there, err := rt.Present(bound(t), ref)
 		ok(t, err)
 		if !there {
