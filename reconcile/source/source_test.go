@@ -316,6 +316,22 @@ func TestUnreadableCloneIsBegunAgain(t *testing.T) {
 	}
 }
 
+// accepted is a remote, a clone of it, and the commit that was accepted there.
+func accepted(t *testing.T) (r *remote, dir, commit string) {
+	t.Helper()
+	r = newRemote(t)
+	commit = r.commit("ann", map[string]string{"a.yaml": "a: 1\n"})
+	dir = filepath.Join(t.TempDir(), "repo.git")
+	s := open(t, source.Config{URL: r.bare, Dir: dir})
+	if _, err := s.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Accept(commit); err != nil {
+		t.Fatal(err)
+	}
+	return r, dir, commit
+}
+
 // A power cut leaves what it likes of a clone: references without their objects,
 // references without content, a fetch that was not ended, and over the years a
 // clone of many packs. The next fetch makes it good, what was accepted is known
@@ -365,21 +381,12 @@ func TestWornCloneIsMadeAnew(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRemote(t)
-			first := r.commit("ann", map[string]string{"a.yaml": "a: 1\n"})
-			dir := filepath.Join(t.TempDir(), "repo.git")
-			s := open(t, source.Config{URL: r.bare, Dir: dir})
-			if _, err := s.Fetch(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Accept(first); err != nil {
-				t.Fatal(err)
-			}
+			r, dir, first := accepted(t)
 			wear(t, dir)
 			if name == "many packs" {
 				r.commit("ann", map[string]string{"a.yaml": "a: 2\n"})
 			}
-			s = open(t, source.Config{URL: r.bare, Dir: dir})
+			s := open(t, source.Config{URL: r.bare, Dir: dir})
 			c, err := s.Fetch(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -411,23 +418,14 @@ func TestWornCloneIsMadeAnew(t *testing.T) {
 // A fetch that was cut off costs nothing of what was accepted before it, while
 // the remote is down.
 func TestCutOffWhileRemoteIsDown(t *testing.T) {
-	r := newRemote(t)
-	first := r.commit("ann", map[string]string{"a.yaml": "a: 1\n"})
-	dir := filepath.Join(t.TempDir(), "repo.git")
-	s := open(t, source.Config{URL: r.bare, Dir: dir})
-	if _, err := s.Fetch(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Accept(first); err != nil {
-		t.Fatal(err)
-	}
+	r, dir, first := accepted(t)
 	if err := os.WriteFile(filepath.Join(dir, "reconcile-fetching"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(r.bare, r.bare+".away"); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, source.Config{URL: r.bare, Dir: dir})
+	s := open(t, source.Config{URL: r.bare, Dir: dir})
 	if _, err := s.Fetch(t.Context()); err == nil {
 		t.Fatal("it was fetched from nowhere")
 	}
