@@ -17,8 +17,9 @@ const (
 	// growth is how many times its compressed size a layer is expected to take
 	// unpacked, where nothing better is known: a manifest does not say. Of Debian
 	// 12, programs (/usr/bin) take 2.75 times their gzip, shared libraries 3.0 times,
-	// Python's own library 3.8 times; images are mostly of the first two. A wrong guess is no accident: the floor is there
-	// for it, and a disk that fills up in the middle is waited for just as well.
+	// Python's own library 3.8 times; images are mostly of the first two. A wrong
+	// guess is no accident: the floor is there for it, and a disk that fills up in
+	// the middle is waited for just as well.
 	growth = 3
 	// largest is more than a layer can have, and small enough to be added up.
 	largest = 1 << 53

@@ -85,11 +85,7 @@ func goesWrong(t *testing.T, runtime string) {
 		w.tells(wrong.why)
 		w.goesOn(w.explain().Record.Data["ledger"].Dataset)
 	}
-	result := run.Stop()
-	w.holds(result.Posted)
-	if result.Failed() > 0 {
-		t.Errorf("%s: %q", result, result.Errors())
-	}
+	result := w.unharmed(run)
 	t.Log(result)
 }
 
@@ -162,11 +158,7 @@ func TestFrozenTakenBack(t *testing.T) {
 		w.goesOn(ledger)
 	}
 	w.tells("volume ledger of ant is thawed")
-	result := run.Stop()
-	w.holds(result.Posted)
-	if result.Failed() > 0 {
-		t.Errorf("%s: %q", result, result.Errors())
-	}
+	result := w.unharmed(run)
 	t.Log(result)
 }
 

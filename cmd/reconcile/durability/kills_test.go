@@ -95,11 +95,7 @@ func (w *world) life(chaos string) (ends []string, kills int) {
 		w.answers(story.serves)
 		ends = append(ends, fmt.Sprintf("exit %d\n%s", r.Exit, w.outline()))
 	}
-	result := run.Stop()
-	w.holds(result.Posted)
-	if failed := result.Failed(); failed > 0 {
-		w.t.Errorf("%s: %q", result, result.Errors())
-	}
+	result := w.unharmed(run)
 	w.t.Logf("longest wait of a write %s; %s", result.Kinds[load.Post].Slowest, result)
 	return ends, kills
 }
@@ -178,11 +174,7 @@ func TestSingleKills(t *testing.T) {
 		}
 		t.Logf("%s: killed at each of %d kinds of boundaries but %q: %s", story.name, len(met), missed, strings.Join(met, " "))
 	}
-	result := run.Stop()
-	w.holds(result.Posted)
-	if result.Failed() > 0 {
-		t.Errorf("%s: %q", result, result.Errors())
-	}
+	result := w.unharmed(run)
 	t.Log(result)
 }
 

@@ -158,6 +158,18 @@ func (w *world) answers(version string) {
 // host is the name ant is asked by.
 const host = "ant.example.com"
 
+// unharmed ends the clients: none of their requests failed, and every number
+// that was acknowledged is in the data.
+func (w *world) unharmed(run *load.Run) load.Result {
+	w.t.Helper()
+	result := run.Stop()
+	w.holds(result.Posted)
+	if result.Failed() > 0 {
+		w.t.Errorf("%s: %q", result, result.Errors())
+	}
+	return result
+}
+
 // crowd begins to write and read.
 func (w *world) crowd() *load.Run {
 	return w.press(map[load.Kind]int{load.Post: 3, load.Get: 2, load.Fresh: 1})
