@@ -178,6 +178,11 @@ type Storage interface {
 	// SetRole changes role and slot marks of a dataset. Same again: no-op.
 	SetRole(ctx context.Context, id string, dataset string, role observed.Role, slot plans.Slot) error
 
+	// Tune gives live data the volume's Tuning in place, and takes back what an
+	// earlier one gave; Observe then shows it. What somebody else set and no Tuning
+	// named stays. Already so: no-op. One that cannot be honoured: Refused.
+	Tune(ctx context.Context, id string, dataset string, v plans.Volume) error
+
 	// Promote makes a clone independent of its origin. Already so: no-op.
 	Promote(ctx context.Context, id string, dataset string) error
 

@@ -19,6 +19,7 @@ const (
 	Clone     Verb = "clone"     // Dataset (the snapshot), Volume
 	Promote   Verb = "promote"   // Dataset
 	SetRole   Verb = "setRole"   // Dataset, Role, Slot
+	Tune      Verb = "tune"      // Dataset, Volume: quota and the like, in place
 	Destroy   Verb = "destroy"   // Dataset
 	Retain    Verb = "retain"    // Dataset (a snapshot), Tag: nobody destroys it
 	Release   Verb = "release"   // Dataset, Tag

@@ -48,8 +48,10 @@ const (
 	TenantRemoving = "tenant.removing"
 	// TenantRemoved: nothing of the tenant runs any more; its data stay for the grace.
 	TenantRemoved = "tenant.removed"
-	// TenantStuck: a dataset could not be destroyed; it is tried again with pauses.
+	// TenantStuck: a dataset could not be destroyed, held, released or tuned; it is tried again with pauses.
 	TenantStuck = "tenant.stuck"
+	// TenantTuned: live data were given the quota and the like that the plan says.
+	TenantTuned = "tenant.tuned"
 	// TenantQuestion: a question waits for a person.
 	TenantQuestion = "tenant.question"
 	// TenantQuestionClosed: a question was answered, or is pointless by now.

@@ -147,7 +147,7 @@ func (m *machine) act(step Phase, subject string, a Action) bool {
 // are calls an engine answers in seconds or is stuck.
 var limits = map[Verb]time.Duration{
 	Check: time.Minute, Pull: 30 * time.Minute, Create: 5 * time.Minute, Snapshot: time.Minute,
-	Clone: 30 * time.Minute, Retain: time.Minute, Release: time.Minute, Measure: 5 * time.Minute, Promote: 5 * time.Minute, SetRole: time.Minute, Destroy: 5 * time.Minute,
+	Clone: 30 * time.Minute, Retain: time.Minute, Release: time.Minute, Measure: 5 * time.Minute, Promote: 5 * time.Minute, SetRole: time.Minute, Tune: time.Minute, Destroy: 5 * time.Minute,
 	Start: 2 * time.Minute, Stop: time.Minute, Remove: 2 * time.Minute, SetRouted: time.Minute,
 	Route: 10 * time.Second, Unroute: 10 * time.Second, Confirm: 10 * time.Second, Cut: 10 * time.Second,
 	Forget: time.Minute,

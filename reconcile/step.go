@@ -105,6 +105,9 @@ func (m *machine) inMotion() {
 	if a.Kind != KindLive && !a.Back && !a.Ordered && !a.Switched && a.Hold == nil && m.rec.Current != nil && !m.reroutes() {
 		return
 	}
+	if !a.Back && (!a.Stopped || a.Swapped) {
+		m.tune()
+	}
 	if cur := m.rec.Current; cur != nil && !a.Back && !a.Stopped && !a.Swapped {
 		if shared, ok := m.shared(); ok {
 			m.careFor(cur, a.others(shared))
@@ -195,16 +198,17 @@ func (m *machine) nothing() {
 	m.report.Done = true
 }
 
-// steady is the care for a tenant nothing of which is in motion: repair, then
-// what the plan wants, then what is due.
+// steady is the care for a tenant nothing of which is in motion: repair, what
+// changes in place, then what the plan wants, then what is due.
 func (m *machine) steady() {
 	quiet := m.repair()
+	m.tune()
 	if m.unowned() && m.rec.Current != nil {
 		m.putAdopt() // served and repaired; what is there is not ours to retire either
 		return
 	}
 	switch {
-	case !quiet:
+	case !quiet || len(m.actions) > 0:
 		return
 	case m.in.Over != nil && m.in.Want != nil && m.in.Want.Removed:
 		m.sayOverBudget()

@@ -7,7 +7,7 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-// Stuck is a dataset that could not be destroyed, held or released. That holds up
+// Stuck is a dataset that could not be destroyed, held, released or tuned. That holds up
 // nothing else: it stays as it is, with its reason, and is tried again with
 // growing pauses.
 type Stuck struct {
@@ -16,6 +16,7 @@ type Stuck struct {
 	Tries   int              `json:"tries"`
 	Since   time.Time        `json:"since"`
 	Next    time.Time        `json:"next"`
+	Want    string           `json:"want,omitempty"` // of Tune: the Tuning that was refused
 }
 
 // destroy orders a dataset away, unless that was refused and its pause is on: it
@@ -43,7 +44,8 @@ func (s Stuck) Text() string {
 	return stuckText[s.Verb] + ": " + s.Problem.Text
 }
 
-var stuckText = map[Verb]string{Destroy: "cannot be destroyed", Retain: "cannot be held", Release: "cannot be released"}
+var stuckText = map[Verb]string{Destroy: "cannot be destroyed", Retain: "cannot be held", Release: "cannot be released",
+	Tune: "cannot be given what the plan says"}
 
 // heedData takes in what became of a destroy or a hold: a problem is noted with
 // the dataset and never as the tenant's, whose care must go on.
@@ -54,12 +56,20 @@ func (m *machine) heedData(r Result) {
 	}
 	if r.Problem == nil {
 		delete(m.rec.Stuck, id)
+		if d := m.dataset(id); d != nil && r.Verb == Tune {
+			v, _ := m.tuning(d)
+			m.event(TenantTuned, id+" of "+m.in.Name+" has what the plan says: "+tuningText(v), "dataset", id, "volume", d.Volume)
+		}
 		return
 	}
 	s, known := m.rec.Stuck[id]
 	if !known {
 		s.Since = m.now
 		m.event(TenantStuck, id+" of "+m.in.Name+" "+Stuck{Verb: r.Verb, Problem: *r.Problem}.Text(), "dataset", id, "hint", r.Problem.Hint)
+	}
+	if d := m.dataset(id); d != nil && r.Verb == Tune {
+		v, _ := m.tuning(d)
+		s.Want = v.Tuning()
 	}
 	s.Verb, s.Problem = r.Verb, *cloneProblem(r.Problem)
 	s.Tries++
@@ -70,13 +80,17 @@ func (m *machine) heedData(r Result) {
 	m.rec.Stuck[id] = s
 }
 
-// unstick forgets the trouble with datasets that are gone.
+// unstick forgets the trouble with datasets that are gone, and with what the plan
+// no longer asks of them.
 func (m *machine) unstick() {
 	if m.seen.Storage.Blind() {
 		return
 	}
 	for _, id := range sortedKeys(m.rec.Stuck) {
-		if m.dataset(id) == nil {
+		d := m.dataset(id)
+		if d == nil {
+			delete(m.rec.Stuck, id)
+		} else if _, tuned := m.tuning(d); tuned && m.rec.Stuck[id].Verb == Tune {
 			delete(m.rec.Stuck, id)
 		}
 	}

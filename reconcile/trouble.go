@@ -65,7 +65,7 @@ func (m *machine) heed() {
 	prefix := m.prefix()
 	for _, r := range m.in.Results {
 		switch r.Verb {
-		case Destroy, Retain, Release:
+		case Destroy, Retain, Release, Tune:
 			m.heedData(r)
 			continue
 		case Measure:

@@ -298,6 +298,8 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	case reconcile.Clone:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
 		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Origin: a.Dataset})
+	case reconcile.Tune:
+		f.Datasets[at(a.Dataset)].Tuning = v.Volume.Tuning()
 	case reconcile.Retain:
 		f.Datasets[at(a.Dataset)].Holds = []string{a.Tag}
 	case reconcile.Release:

@@ -70,6 +70,12 @@ func (s storage) SetRole(ctx context.Context, id string, dataset string, role ob
 	})
 }
 
+func (s storage) Tune(ctx context.Context, id string, dataset string, v plans.Volume) error {
+	return s.f.call(ctx, "storage.Tune", dataset, func(ctx context.Context) error {
+		return s.Storage.Tune(ctx, id, dataset, v)
+	})
+}
+
 func (s storage) Promote(ctx context.Context, id string, dataset string) error {
 	return s.f.call(ctx, "storage.Promote", dataset, func(ctx context.Context) error {
 		return s.Storage.Promote(ctx, id, dataset)

@@ -89,7 +89,7 @@ func New(c Config) *Host {
 		c.Traits = AllTraits
 	}
 	if c.Storage == (drivers.StorageTraits{}) {
-		c.Storage = drivers.StorageTraits{Name: "mem", PointInTime: true, CheapClone: true, Promote: true}
+		c.Storage = drivers.StorageTraits{Name: "mem", PointInTime: true, CheapClone: true, Promote: true, Tuned: true}
 	}
 	if c.Registry == nil {
 		c.Registry = func(string) Image { return Image{} }

@@ -146,6 +146,9 @@ func (h *Host) add(want drivers.VolumeOrder, from *dataset) *dataset {
 		Attempt: want.Attempt, Generation: want.Generation, Ready: true, Created: h.now(),
 	}}
 	d.seen.Path = "/mem/" + d.seen.ID
+	if h.storage.Tuned {
+		d.seen.Tuning = want.Volume.Tuning()
+	}
 	if from != nil {
 		d.seen.Origin, d.content = from.seen.ID, slices.Clone(from.content)
 	}
@@ -265,6 +268,25 @@ func (s *Storage) SetRole(ctx context.Context, id string, name string, role obse
 		return conflict("set role", name, "there is no such dataset")
 	}
 	d.seen.Role, d.seen.Slot = role, slot
+	return nil
+}
+
+// Tune implements drivers.Storage.
+func (s *Storage) Tune(ctx context.Context, id string, name string, v plans.Volume) error {
+	h := s.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.write(ctx, PartStorage, "tune", name); err != nil {
+		return err
+	}
+	d := h.data[name]
+	switch {
+	case d == nil || d.of != nil:
+		return conflict("tune", name, "there is no such dataset")
+	case v.Tuning() != "" && !h.storage.Tuned:
+		return refused("tune", name, h.storage.Name+" cannot honour "+v.Tuning(), "remove these fields")
+	}
+	d.seen.Tuning = v.Tuning()
 	return nil
 }
 

@@ -39,14 +39,8 @@ func (d *Driver) adopt(ctx context.Context, s *survey, name string, want drivers
 		return observed.Dataset{}, refused(op, name, "it is not mounted by ZFS: mountpoint="+e.value("mountpoint")+", canmount="+e.value("canmount"),
 			"`zfs set mountpoint=/some/where canmount=on "+name+"`")
 	}
-	args := []string{"set"}
-	for _, o := range options(props) {
-		if o != "-o" {
-			args = append(args, o)
-		}
-	}
 	d.known.made(want.Tenant, parentOf(name))
-	if _, err := d.zfs(ctx, poolOf(name), append(args, name)...); err != nil {
+	if err := d.set(ctx, name, props); err != nil {
 		return observed.Dataset{}, problem(op, name, err)
 	}
 	e, err := d.there(ctx, op, name)

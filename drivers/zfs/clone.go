@@ -87,7 +87,7 @@ func made(origin string) string {
 // cloned are the properties of a clone of what the entry is.
 func (d *Driver) cloned(of *entry, name string, want drivers.VolumeOrder) map[string]string {
 	props := d.marks(want)
-	props[markInside], props[markReady] = of.local(markInside), yes
+	props[markInside], props[markReady], props[markTuning] = of.local(markInside), yes, tuningMark(want.Volume)
 	maps.Copy(props, settings(want.Volume, of.zvol()))
 	if of.zvol() {
 		props[markMount], props[markKind] = d.mountpoint(name), of.local(markKind)

@@ -116,7 +116,7 @@ func (d *Driver) parents(ctx context.Context, s *survey, name string) error {
 func (d *Driver) make(ctx context.Context, name string, want drivers.VolumeOrder) error {
 	v := want.Volume
 	props := d.marks(want)
-	props[markInside] = insideData
+	props[markInside], props[markTuning] = insideData, tuningMark(v)
 	maps.Copy(props, settings(v, v.Size != ""))
 	point := d.mountpoint(name)
 	var err error

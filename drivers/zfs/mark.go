@@ -32,6 +32,8 @@ const (
 	// it is.
 	markMount = "reconcile:mountpoint"
 	markKind  = "reconcile:filesystem"
+	// markTuning is the Tuning of the plan it was last given.
+	markTuning = "reconcile:tuning"
 )
 
 const (
@@ -73,9 +75,8 @@ func slotOf(mark string) plans.Slot {
 	return plans.Slot(mark)
 }
 
-// settings are the properties a plan asks for. They hold for what is made from
-// now on: a clone takes them from the plan of its own time. A quota and a
-// reservation are for the data alone, so that the snapshots we keep never take
+// settings are the properties a plan asks for. A clone takes them from the plan of
+// its own time, and Tune changes them in place. A quota and a reservation are for the data alone, so that the snapshots we keep never take
 // an application's space away.
 func settings(v plans.Volume, zvol bool) map[string]string {
 	m := map[string]string{}

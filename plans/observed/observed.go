@@ -142,6 +142,7 @@ type Dataset struct {
 	Origin     string     `json:"origin,omitempty"` // ID of the snapshot it was cloned from; of a snapshot, what it was taken of
 	Path       string     `json:"path,omitempty"`   // where it is on the host
 	Ready      bool       `json:"ready"`            // complete: a copy in progress is not
+	Tuning     string     `json:"tuning,omitempty"` // Volume.Tuning it was last given by us
 	Busy       bool       `json:"busy,omitempty"`
 	Clones     []string   `json:"clones,omitempty"`
 	Holds      []string   `json:"holds,omitempty"`

@@ -78,8 +78,8 @@ func (x *executor) call(ctx context.Context, a reconcile.Action, out *outcome) e
 		return rt.Pull(ctx, a.Image, x.moved(a))
 	case reconcile.Start, reconcile.Stop, reconcile.Remove, reconcile.SetRouted:
 		return x.instance(ctx, a)
-	case reconcile.Create, reconcile.Snapshot, reconcile.Clone, reconcile.Promote, reconcile.SetRole, reconcile.Destroy,
-		reconcile.Retain, reconcile.Release:
+	case reconcile.Create, reconcile.Snapshot, reconcile.Clone, reconcile.Promote, reconcile.SetRole, reconcile.Tune,
+		reconcile.Destroy, reconcile.Retain, reconcile.Release:
 		return x.volume(ctx, a)
 	case reconcile.Measure:
 		return x.measure(ctx, a, out)
@@ -152,6 +152,8 @@ func (x *executor) volume(ctx context.Context, a reconcile.Action) error {
 		err = st.Promote(ctx, a.ID, a.Dataset)
 	case reconcile.SetRole:
 		err = st.SetRole(ctx, a.ID, a.Dataset, a.Role, a.Slot)
+	case reconcile.Tune:
+		err = st.Tune(ctx, a.ID, a.Dataset, volume)
 	case reconcile.Retain:
 		err = st.Hold(ctx, a.ID, a.Dataset, a.Tag)
 	case reconcile.Release:

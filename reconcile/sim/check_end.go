@@ -141,6 +141,9 @@ func (b *books) checkConverged(r reconcile.Report, t observed.Tenant) {
 		if d.Role == observed.Rehearsal && want.Idle == nil {
 			b.fail("L1", "left over: rehearsal %s", d.ID)
 		}
+		if tuning := want.Volumes[d.Volume].Tuning(); d.Role == observed.Live && d.Ready && d.Tuning != tuning {
+			b.fail("L1", "converged, and %s has %q, wanted %q", d.ID, d.Tuning, tuning)
+		}
 	}
 	b.checkEntry(r, t)
 	b.checkData(r.Active, "serves")

@@ -42,6 +42,11 @@ var Drills = []Drill{
 		func(w *Word) { w.Active, w.App, w.Idle = w.Active.Other(), w.Idle, w.App },
 		func(w *Word) { w.Idle = "" },
 	}, false},
+	{"quota", Shape{Routes: true, Volume: "quiesce"}, []func(*Word){
+		func(w *Word) { w.Quota = "1G" },
+		func(w *Word) { w.App, w.Quota = "good-2", "2G" },
+		func(w *Word) { w.Quota = "" },
+	}, false},
 	{"removal", Shape{Routes: true, Volume: "share", Shared: true}, []func(*Word){func(w *Word) { w.Removed = true }}, false},
 }
 

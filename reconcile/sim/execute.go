@@ -109,6 +109,8 @@ func (w *world) call(a reconcile.Action, res *reconcile.Result) (err error) {
 		err = w.storage.Promote(ctx, a.ID, a.Dataset)
 	case reconcile.SetRole:
 		err = w.storage.SetRole(ctx, a.ID, a.Dataset, a.Role, a.Slot)
+	case reconcile.Tune:
+		err = w.storage.Tune(ctx, a.ID, a.Dataset, a.Volume.Volume)
 	case reconcile.Retain:
 		err = w.storage.Hold(ctx, a.ID, a.Dataset, a.Tag)
 	case reconcile.Release:

@@ -112,6 +112,9 @@ var Mutants = []Mutant{
 			}
 		}
 	}), 300},
+	{"leaves live data as they were made", "L1", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		d.Actions = slices.DeleteFunc(d.Actions, func(a reconcile.Action) bool { return a.Verb == reconcile.Tune })
+	}), 200},
 	{"never goes back", "L1", decision(func(_ reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
 		if rec.Attempt != nil && rec.Attempt.Back {
 			d.Actions = nil

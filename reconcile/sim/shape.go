@@ -44,7 +44,8 @@ type Word struct {
 	DB      string // of the tenant-scoped service
 	Idle    string // of the app in the named idle slot; "" is none
 	Active  plans.Slot
-	Hosts   int // how many host names lead to it
+	Hosts   int    // how many host names lead to it
+	Quota   string // of its volume
 }
 
 // Probe settings of every service, and the limits of the plan. They are short,
@@ -101,7 +102,7 @@ func (s Shape) tenant(w Word) *plans.Tenant {
 		}
 	}
 	if s.Volume != "" {
-		v := plans.Volume{Source: "pool/" + Name, OnUpgrade: s.Volume, Access: "many"}
+		v := plans.Volume{Source: "pool/" + Name, OnUpgrade: s.Volume, Access: "many", Quota: w.Quota}
 		switch s.Volume {
 		case plans.Replay:
 			v.OnUpgrade, v.Writes = plans.Clone, plans.Replay

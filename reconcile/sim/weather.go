@@ -234,6 +234,8 @@ func (w *world) replan() {
 		word.Side = fresh(badApps)
 	case n == 8 && w.shape.Shared:
 		word.DB = fresh(badApps)
+	case n == 9 && w.shape.Volume != "" && w.rng.IntN(2) == 0:
+		word.Quota = []string{"", "1G", "2G"}[w.rng.IntN(3)]
 	case n == 9:
 		word.Hosts = 1 + w.rng.IntN(3)
 	case n == 10 && w.shape.Named:
