@@ -134,7 +134,7 @@ type Answer struct {
 type StorageTraits struct {
 	Name        string
 	PointInTime bool // a snapshot is atomic over all volumes of a tenant
-	CheapClone  bool
+	CheapClone  bool // a snapshot or a clone copies no data: seconds, whatever the size
 	Promote     bool
 	// Tuned: quota, reservation, compression, recordSize, size and filesystem
 	// of a volume are honoured.
@@ -169,7 +169,8 @@ type Storage interface {
 
 	// Snapshot takes one snapshot over all the given live datasets, as one
 	// atomic act where Traits say so. The same attempt twice: the same snapshots.
-	Snapshot(ctx context.Context, id string, attempt string, datasets []string) ([]observed.Dataset, error)
+	// A storage without CheapClone copies all data for it, and tells progress.
+	Snapshot(ctx context.Context, id string, attempt string, datasets []string, progress func(Progress)) ([]observed.Dataset, error)
 
 	// Clone makes a writable dataset for the order from a snapshot. A half
 	// made one is finished or made again, never taken for whole.

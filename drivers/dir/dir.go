@@ -154,7 +154,7 @@ func (d *Driver) adopt(m mark, want drivers.VolumeOrder) (observed.Dataset, erro
 }
 
 // Snapshot implements drivers.Storage: a copy that nobody mounts.
-func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, datasets []string) ([]observed.Dataset, error) {
+func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, datasets []string, progress func(drivers.Progress)) ([]observed.Dataset, error) {
 	var out []observed.Dataset
 	for _, id := range datasets {
 		live, err := d.find(id)
@@ -163,7 +163,7 @@ func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, dataset
 		}
 		want := drivers.VolumeOrder{Tenant: live.Tenant, Name: live.Volume, Slot: live.Slot, Attempt: attempt, Generation: live.Generation, Role: observed.Origin,
 			Volume: plans.Volume{Source: live.Source, Copy: plans.Copy{Parallel: live.Parallel}}}
-		snap, err := d.copyOf(ctx, live, want, nil)
+		snap, err := d.copyOf(ctx, live, want, progress)
 		if err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func TestCopyIsFaithful(t *testing.T) {
 	d := driver(t, t.TempDir())
 	set := lives(t, d)
 	before := listing(t, set.Path)
-	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestReflink(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := listing(t, set.Path)
-	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestHalfMadeCloneIsMadeAgain(t *testing.T) {
 	root := t.TempDir()
 	d := driver(t, root)
 	set := lives(t, d)
-	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,14 +354,14 @@ func TestDiskFull(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(set.Path, "file"), []byte(strings.Repeat("x", 3<<20)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	_, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil)
 	if err == nil || observed.ClassOf(err) != observed.Environment || !strings.Contains(err.Error(), "no space") {
 		t.Fatalf("got %v, want class environment", err)
 	}
 	if err := os.Remove(filepath.Join(set.Path, "file")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}); err != nil {
+	if _, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil); err != nil {
 		t.Errorf("with space again: %v", err)
 	}
 }

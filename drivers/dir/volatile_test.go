@@ -102,7 +102,7 @@ func TestParallelCopyIsFaithful(t *testing.T) {
 		}
 	}
 	before := listing(t, set.Path)
-	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID})
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

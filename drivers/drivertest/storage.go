@@ -104,7 +104,7 @@ func (h Storage) live(t *testing.T, s drivers.Storage) observed.Dataset {
 // snap takes a snapshot of d for the attempt.
 func (h Storage) snap(t *testing.T, s drivers.Storage, attempt string, d observed.Dataset) observed.Dataset {
 	t.Helper()
-	snaps, err := s.Snapshot(bound(t), "1", attempt, []string{d.ID})
+	snaps, err := s.Snapshot(bound(t), "1", attempt, []string{d.ID}, nil)
 	ok(t, err)
 	if len(snaps) != 1 {
 		t.Fatalf("%d snapshots of one dataset", len(snaps))

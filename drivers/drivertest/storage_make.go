@@ -123,7 +123,7 @@ func (h Storage) snapshot(t *testing.T) {
 	ok(t, err)
 	h.text(t, clone, "old")
 	h.text(t, d, "new")
-	_, err = s.Snapshot(bound(t), "3", "a3", []string{d.ID, d.ID + "-nobody"})
+	_, err = s.Snapshot(bound(t), "3", "a3", []string{d.ID, d.ID + "-nobody"}, nil)
 	wantClass(t, err, observed.Conflict)
 }
 
@@ -134,10 +134,14 @@ func (h Storage) snapshotOnce(t *testing.T) {
 	want.Name, want.Volume = "logs", h.Volume(t, "suite", "logs")
 	two, err := s.Create(bound(t), "1", want)
 	ok(t, err)
-	first, err := s.Snapshot(bound(t), "2", "a2", []string{one.ID, two.ID})
+	var told int64 // the newest figure, for a person to watch
+	first, err := s.Snapshot(bound(t), "2", "a2", []string{one.ID, two.ID}, func(p drivers.Progress) { told = max(told, p.Done) })
 	ok(t, err)
+	if !s.Traits().CheapClone && told == 0 {
+		t.Error("it copies for a snapshot and tells nobody how far it is")
+	}
 	h.Write(t, one, "f", "new")
-	again, err := s.Snapshot(bound(t), "2", "a2", []string{one.ID, two.ID})
+	again, err := s.Snapshot(bound(t), "2", "a2", []string{one.ID, two.ID}, nil)
 	ok(t, err)
 	if len(first) != 2 || len(again) != 2 || first[0].ID != again[0].ID || first[1].ID != again[1].ID {
 		t.Fatalf("the same attempt took %+v and then %+v", first, again)

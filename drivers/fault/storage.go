@@ -51,10 +51,10 @@ func (s storage) Clone(ctx context.Context, id string, snapshot string, want dri
 	})
 }
 
-func (s storage) Snapshot(ctx context.Context, id string, attempt string, datasets []string) ([]observed.Dataset, error) {
+func (s storage) Snapshot(ctx context.Context, id string, attempt string, datasets []string, progress func(drivers.Progress)) ([]observed.Dataset, error) {
 	var taken []observed.Dataset
 	err := s.f.call(ctx, "storage.Snapshot", strings.Join(datasets, ","), func(ctx context.Context) error {
-		all, err := s.Storage.Snapshot(ctx, id, attempt, datasets)
+		all, err := s.Storage.Snapshot(ctx, id, attempt, datasets, progress)
 		taken = all
 		return err
 	})

@@ -161,7 +161,7 @@ func TestWrites(t *testing.T) {
 	}
 	h.Send("POST", "a.test", "/", 1)
 	h.Send("GET", "a.test", "/", 2)
-	snaps, err := st.Snapshot(t.Context(), "1", "a2", []string{d.ID})
+	snaps, err := st.Snapshot(t.Context(), "1", "a2", []string{d.ID}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Storage().Snapshot(t.Context(), "1", "a1", []string{d.ID}); err != nil {
+	if _, err := h.Storage().Snapshot(t.Context(), "1", "a1", []string{d.ID}, nil); err != nil {
 		t.Fatal(err)
 	}
 	h.Foreign(plans.Key{Tenant: "acme", Slot: plans.Green, Service: "app"}, "container x")

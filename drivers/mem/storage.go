@@ -185,7 +185,15 @@ func (h *Host) dataName(want drivers.VolumeOrder) string {
 }
 
 // Snapshot implements drivers.Storage.
-func (s *Storage) Snapshot(ctx context.Context, id string, attempt string, datasets []string) ([]observed.Dataset, error) {
+func (s *Storage) Snapshot(ctx context.Context, id string, attempt string, datasets []string, progress func(drivers.Progress)) ([]observed.Dataset, error) {
+	taken, err := s.snapshot(ctx, attempt, datasets)
+	if err == nil && progress != nil {
+		progress(drivers.Progress{What: strings.Join(datasets, ", "), Done: 1, Total: 1}) // not under the lock, as in Pull
+	}
+	return taken, err
+}
+
+func (s *Storage) snapshot(ctx context.Context, attempt string, datasets []string) ([]observed.Dataset, error) {
 	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()

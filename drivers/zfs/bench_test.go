@@ -41,7 +41,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		attempt := fmt.Sprintf("a%d", n+1)
 		began := time.Now()
-		snap := must[[]observed.Dataset](b)(d.Snapshot(b.Context(), "2", attempt, []string{live.ID}))[0]
+		snap := must[[]observed.Dataset](b)(d.Snapshot(b.Context(), "2", attempt, []string{live.ID}, nil))[0]
 		clone := must[observed.Dataset](b)(d.Clone(b.Context(), "3", snap.ID, bench.order([]plans.Slot{plans.Green, plans.Blue}[n%2], attempt, plans.Volume{}), nil))
 		if err := d.Promote(b.Context(), "4", clone.ID); err != nil {
 			b.Fatal(err)

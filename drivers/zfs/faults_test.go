@@ -60,7 +60,7 @@ func upgrade(t testing.TB, b *bench, d *Driver, v plans.Volume) (live, snap, clo
 	t.Helper()
 	live = must[observed.Dataset](t)(d.Create(t.Context(), "1", b.order(plans.Blue, "a1", v)))
 	write(t, live.Path, "f", "old")
-	snap = must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", []string{live.ID}))[0]
+	snap = must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", []string{live.ID}, nil))[0]
 	clone = must[observed.Dataset](t)(d.Clone(t.Context(), "3", snap.ID, b.order(plans.Green, "a2", v), nil))
 	return live, snap, clone
 }
@@ -142,7 +142,7 @@ func TestPoolExported(t *testing.T) {
 	class(t, d.SetRole(t.Context(), "7", live.ID, observed.Discarded, plans.Blue), observed.Environment, "zpool import")
 	_, err = d.Create(t.Context(), "8", b.order(plans.Green, "a3", plans.Volume{}))
 	class(t, err, observed.Environment, "zpool import")
-	_, err = d.Snapshot(t.Context(), "9", "a3", []string{live.ID})
+	_, err = d.Snapshot(t.Context(), "9", "a3", []string{live.ID}, nil)
 	class(t, err, observed.Environment, "zpool import")
 	if _, err := os.Stat(live.Path); !os.IsNotExist(err) {
 		t.Errorf("what is not mounted has a path that something could be started on: %v", err)
@@ -227,7 +227,7 @@ func TestHeldByAnother(t *testing.T) {
 	b := newBench(t)
 	d := b.open(t)
 	live := must[observed.Dataset](t)(d.Create(t.Context(), "1", b.order(plans.Blue, "a1", plans.Volume{})))
-	snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", []string{live.ID}))[0]
+	snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", []string{live.ID}, nil))[0]
 	zfs(t, "hold", "backup", snap.ID)
 	class(t, d.Destroy(t.Context(), "3", snap.ID), observed.Refused, "backup")
 	if seen := find(t, d, snap.ID); seen == nil || !slices.Equal(seen.Holds, []string{"backup"}) {

@@ -85,7 +85,7 @@ func TestHalfMade(t *testing.T) {
 		}
 		// A clone without its mount.
 		write(t, made.Path, "f", "old")
-		snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "3", "a2", []string{id}))[0]
+		snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "3", "a2", []string{id}, nil))[0]
 		next := want
 		next.Slot, next.Attempt = plans.Green, "a2"
 		clone := must[observed.Dataset](t)(d.Clone(t.Context(), "4", snap.ID, next, nil))
@@ -105,7 +105,7 @@ func TestOneMoment(t *testing.T) {
 	for _, slot := range []plans.Slot{plans.Blue, plans.Shared} {
 		ids = append(ids, must[observed.Dataset](t)(d.Create(t.Context(), "1", b.order(slot, "a1", plans.Volume{}))).ID)
 	}
-	snaps := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", ids))
+	snaps := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", ids, nil))
 	txg := func(id string) string { return zfs(t, "get", "-H", "-o", "value", "createtxg", id) }
 	if txg(snaps[0].ID) != txg(snaps[1].ID) {
 		t.Error("the snapshots are of two moments")
@@ -117,7 +117,7 @@ func TestOneMoment(t *testing.T) {
 	}
 	// One of them is gone: the other alone is no snapshot of the tenant.
 	zfs(t, "destroy", snaps[1].ID)
-	_, err := d.Snapshot(t.Context(), "3", "a2", ids)
+	_, err := d.Snapshot(t.Context(), "3", "a2", ids, nil)
 	class(t, err, observed.Refused, "one moment")
 }
 
@@ -145,7 +145,7 @@ func TestImport(t *testing.T) {
 	other := must[*Driver](t)(New(Config{Roots: []string{b.root}, Mounts: b.mounts, Owner: drivers.Owner{Fleet: "f", Node: "another"}}))
 	_, err = other.Create(t.Context(), "4", b.order(plans.Blue, "a1", v))
 	class(t, err, observed.Refused, "node n")
-	snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "5", "a2", []string{theirs}))[0]
+	snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "5", "a2", []string{theirs}, nil))[0]
 	clone := must[observed.Dataset](t)(d.Clone(t.Context(), "6", snap.ID, b.order(plans.Green, "a2", v), nil))
 	if read(t, clone.Path, "f") != "theirs" || parentOf(clone.ID) != b.root+"/old" {
 		t.Errorf("cloned as %+v", clone)
@@ -223,7 +223,7 @@ func TestAsNobody(t *testing.T) {
 	if seen := find(t, d, live); seen == nil || !seen.Ready {
 		t.Fatalf("without root it is shown as %+v", seen)
 	}
-	snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", []string{live}))[0]
+	snap := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "2", "a2", []string{live}, nil))[0]
 	for _, err := range []error{
 		d.Hold(t.Context(), "3", snap.ID, drivers.HoldPrefix+"x"), d.Release(t.Context(), "4", snap.ID, drivers.HoldPrefix+"x"),
 		d.SetRole(t.Context(), "5", live, observed.Discarded, plans.Blue), d.SetRole(t.Context(), "6", live, observed.Live, plans.Blue),
@@ -241,7 +241,7 @@ func TestAsNobody(t *testing.T) {
 	if err := d.Promote(t.Context(), "8", clone); err != nil {
 		t.Error(err)
 	}
-	more := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "9", "a3", []string{live}))[0]
+	more := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "9", "a3", []string{live}, nil))[0]
 	if err := d.Destroy(t.Context(), "10", more.ID); err != nil {
 		t.Error(err)
 	}

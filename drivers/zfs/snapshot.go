@@ -4,12 +4,13 @@ import (
 	"context"
 	"strings"
 
+	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
 // Snapshot implements drivers.Storage: one command takes all snapshots in one
 // transaction of the pool, and marks them in the same act.
-func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, datasets []string) ([]observed.Dataset, error) {
+func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, datasets []string, _ func(drivers.Progress)) ([]observed.Dataset, error) {
 	const op = "snapshot"
 	ref := strings.Join(datasets, ", ")
 	if len(datasets) == 0 {

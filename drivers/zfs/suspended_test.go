@@ -51,7 +51,7 @@ func TestSuspended(t *testing.T) {
 		}
 	}
 
-	_, err := d.Snapshot(t.Context(), "2", "a2", []string{live.ID})
+	_, err := d.Snapshot(t.Context(), "2", "a2", []string{live.ID}, nil)
 	class(t, err, observed.Environment, "zpool clear")
 	began := time.Now()
 	_, err = d.Observe(t.Context())
@@ -66,7 +66,7 @@ func TestSuspended(t *testing.T) {
 		t.Error(err)
 	}
 	for limit := time.Now().Add(2 * time.Minute); ; <-time.After(50 * time.Millisecond) {
-		if _, err := d.Snapshot(t.Context(), "2", "a2", []string{live.ID}); err == nil {
+		if _, err := d.Snapshot(t.Context(), "2", "a2", []string{live.ID}, nil); err == nil {
 			break
 		} else if time.Now().After(limit) {
 			t.Fatalf("the disk is back, and: %v", err)

@@ -145,7 +145,7 @@ func (x *executor) volume(ctx context.Context, a reconcile.Action) error {
 		if a.Volume != nil {
 			attempt = a.Volume.Attempt
 		}
-		_, err = st.Snapshot(ctx, a.ID, attempt, a.Datasets)
+		_, err = st.Snapshot(ctx, a.ID, attempt, a.Datasets, x.moved(a))
 	case reconcile.Clone:
 		_, err = st.Clone(ctx, a.ID, a.Dataset, order(a), x.moved(a))
 	case reconcile.Promote:

@@ -102,7 +102,7 @@ func (w *world) call(a reconcile.Action, res *reconcile.Result) (err error) {
 	case reconcile.Create:
 		_, err = w.storage.Create(ctx, a.ID, order(a))
 	case reconcile.Snapshot:
-		_, err = w.storage.Snapshot(ctx, a.ID, a.Volume.Attempt, a.Datasets)
+		_, err = w.storage.Snapshot(ctx, a.ID, a.Volume.Attempt, a.Datasets, nil)
 	case reconcile.Clone:
 		_, err = w.storage.Clone(ctx, a.ID, a.Dataset, order(a), nil)
 	case reconcile.Promote:
