@@ -111,9 +111,22 @@ func (d *drill) one(kind string, list []reconcile.Event) reconcile.Event {
 	d.t.Helper()
 	found := of(kind, list)
 	if len(found) != 1 {
-		d.t.Fatalf("%s came %d times, not once: %v", kind, len(found), found)
+		d.t.Fatalf("%s came %d times, not once: %v\n%s", kind, len(found), found, d.state())
 	}
 	return found[0]
+}
+
+// state is what a person would look at where something is not as it should be.
+func (w *world) state() string {
+	var all strings.Builder
+	for _, verb := range [][]string{{"rollout", "list"}, {"questions"}, {"status"}} {
+		r, err := w.Run(w.ctx, verb...)
+		fmt.Fprintf(&all, "reconcile %s\n%s%s", strings.Join(verb, " "), r.Stdout, r.Stderr)
+		if err != nil {
+			fmt.Fprintln(&all, err)
+		}
+	}
+	return all.String()
 }
 
 // tenants are those that events of a kind are about.

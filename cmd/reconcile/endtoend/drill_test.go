@@ -49,9 +49,9 @@ func TestDrillChainedKill(t *testing.T) {
 		t.Skip("a long form (-soak); TestChainedKillProcess comes by the same boundaries with one tenant")
 	}
 	t.Parallel()
-	chainedDrill(t, "kinds:", 9, nineSizes, 3, 6)
-	chainedDrill(t, "chain:", 9, nineSizes, 3, 6)
-	chainedDrill(t, "kinds:", 50, fiftySizes, 3, 19)
+	t.Run("every kind, 9", func(t *testing.T) { chainedDrill(t, "kinds:", 9, nineSizes, 3, 6) })
+	t.Run("every one, 9", func(t *testing.T) { chainedDrill(t, "chain:", 9, nineSizes, 3, 6) })
+	t.Run("every kind, 50", func(t *testing.T) { chainedDrill(t, "kinds:", 50, fiftySizes, 3, 19) })
 }
 
 // The batches of a rollout of all, by the policy: 20 % rounded up, and none that
