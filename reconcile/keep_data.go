@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -14,14 +16,14 @@ const WayBackHold = "reconcile:way-back"
 // holdData proves that exactly the snapshots a way back needs are held: by
 // nobody's hand can they go meanwhile. It is called where no request waits.
 func (m *machine) holdData(step Phase) bool {
-	ordered := len(m.actions)
+	ordered, leads := len(m.actions), m.leadsBack()
 	for i := range m.seen.Datasets {
 		d := &m.seen.Datasets[i]
 		if d.Role != observed.Origin {
 			continue
 		}
 		switch held := slices.Contains(d.Holds, WayBackHold); {
-		case m.holdsBack(d) == held, m.stuck(d):
+		case (m.holdsBack(d) || leads[d.Volume] == d) == held, m.stuck(d):
 		case held && m.rec.Attempt == nil:
 			m.letGo(step, d)
 		case !held && d.Ready:
@@ -29,6 +31,38 @@ func (m *machine) holdData(step Phase) bool {
 		}
 	}
 	return len(m.actions) == ordered
+}
+
+// leadsBack are the snapshots that lead back from what serves, by volume: the one
+// its attempt took, or else the newest. Once what served before is retired they are
+// all there is.
+func (m *machine) leadsBack() map[string]*observed.Dataset {
+	cur := m.rec.Current
+	if cur == nil {
+		return nil
+	}
+	last := map[string]*observed.Dataset{}
+	for i := range m.seen.Datasets {
+		d := &m.seen.Datasets[i]
+		if d.Role != observed.Origin || d.Created.IsZero() || strings.HasPrefix(d.Attempt, removalMark) {
+			continue
+		}
+		was := last[d.Volume]
+		if was == nil || later(cur.Attempt, was, d) {
+			last[d.Volume] = d
+		}
+	}
+	return last
+}
+
+// later says that of two snapshots the second leads back from what an attempt
+// brought, rather than the first.
+func later(attempt string, a, b *observed.Dataset) bool {
+	if mine := b.Attempt == attempt; mine != (a.Attempt == attempt) {
+		return mine
+	}
+	order := cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+	return (order < 0) != (a.Attempt == attempt) // of its own the first
 }
 
 // holdsBack says that a way back needs the snapshot: that of the version that is

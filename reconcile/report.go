@@ -177,7 +177,7 @@ func (m *machine) saySteady() {
 		m.sayUnowned()
 		return
 	}
-	m.say(Converged, "", "runs what the plan says", next)
+	m.say(Converged, "", "runs what the plan says"+m.untuned(), next)
 }
 
 // watched are the parts that make the tenant well or not.

@@ -69,22 +69,12 @@ func keep(list []leaving, rule plans.Keep) {
 }
 
 // keepWayBack keeps the snapshots that lead back from what serves for as long as
-// it does: those its attempt took, or else the newest of a volume.
+// it does.
 func (m *machine) keepWayBack(list []leaving) {
-	cur := m.rec.Current
-	if cur == nil {
-		return
-	}
-	last := map[string]*leaving{}
+	leads := m.leadsBack()
 	for i := range list {
-		l := &list[i]
-		if was := last[l.set.Volume]; was == nil || was.set.Attempt != cur.Attempt {
-			last[l.set.Volume] = l
-		}
-	}
-	for i := range list {
-		if l := &list[i]; last[l.set.Volume] == l {
-			l.until, l.why = time.Time{}, "leads back from "+short(cur.Generation)+", which serves"
+		if l := &list[i]; leads[l.set.Volume] == l.set {
+			l.until, l.why = time.Time{}, "leads back from "+short(m.rec.Current.Generation)+", which serves"
 		}
 	}
 }

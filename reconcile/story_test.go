@@ -411,6 +411,8 @@ func detail(a reconcile.Action) string {
 		return " " + strconv.FormatBool(a.Routed)
 	case a.Verb == reconcile.SetRole:
 		return " " + string(a.Role)
+	case a.Verb == reconcile.Tune:
+		return " " + a.Volume.Volume.Tuning()
 	}
 	return ""
 }
@@ -436,7 +438,7 @@ func (s *story) facts() {
 		fmt.Fprintf(&s.out, "%s/%s %s %s routed=%v\n", i.Slot, i.Service, i.Image, i.Phase, i.Routed)
 	}
 	for _, d := range f.Datasets {
-		fmt.Fprintf(&s.out, "%s %s %s\n", d.ID, d.Role, d.Slot)
+		fmt.Fprintln(&s.out, strings.TrimSuffix(fmt.Sprintf("%s %s %s %s", d.ID, d.Role, d.Slot, d.Tuning), " "))
 	}
 	fmt.Fprintf(&s.out, "routes → %s\n", f.Route.Entry.Slot)
 }

@@ -13,7 +13,7 @@ import (
 //
 //	app=v1 worker=w1 side=s1 db=d1   images of services
 //	before=m1 migrate=m1 after=m1    jobs at beforeStart, beforeSwitch, afterSwitch
-//	data=clone:quiesce:stay[:driver] a volume the app writes to; freeze=ID volatile many
+//	data=clone:quiesce:stay[:driver] a volume the app writes to; freeze=ID volatile many quota=1G
 //	shared-data=snapshot             a volume db writes to, with freeze=ID after it
 //	keeps=7d:3:24h                   retention preUpgrade:discarded:final, each an age or a count
 //	recreate active=blue idle=v2 routes=a.test,b.test routes=none
@@ -83,6 +83,10 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 				service = "db"
 			}
 			d.Freeze = &plans.Hook{Service: service, Command: []string{"checkpoint", v}, Thaw: []string{"resume"}, Timeout: duration("20s")}
+			p.Volumes["data"] = d
+		case "quota":
+			d := p.Volumes["data"]
+			d.Quota = v
 			p.Volumes["data"] = d
 		case "volatile":
 			d := p.Volumes["data"]

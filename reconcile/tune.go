@@ -42,6 +42,16 @@ func (m *machine) refusedTuning(d *observed.Dataset, v plans.Volume) bool {
 	return stuck && s.Verb == Tune && s.Want == v.Tuning() && m.stuck(d)
 }
 
+// untuned says what of the plan the data could not be given, "" if nothing.
+func (m *machine) untuned() string {
+	for id, s := range plans.Sorted(m.rec.Stuck) {
+		if s.Verb == Tune {
+			return ", but for " + id + ", which " + s.Text()
+		}
+	}
+	return ""
+}
+
 // tuningText is what a plan asks of live data, for people.
 func tuningText(v plans.Volume) string {
 	if t := v.Tuning(); t != "" {

@@ -289,7 +289,7 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	switch v := a.Volume; a.Verb {
 	case reconcile.Create:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
-		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id})
+		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Tuning: v.Volume.Tuning()})
 	case reconcile.Snapshot:
 		for _, id := range a.Datasets {
 			src := f.Datasets[at(id)]
@@ -297,7 +297,7 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 		}
 	case reconcile.Clone:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
-		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Origin: a.Dataset})
+		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Origin: a.Dataset, Tuning: v.Volume.Tuning()})
 	case reconcile.Tune:
 		f.Datasets[at(a.Dataset)].Tuning = v.Volume.Tuning()
 	case reconcile.Retain:

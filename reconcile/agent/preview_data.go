@@ -160,6 +160,14 @@ type likeStorage struct {
 // Traits implements drivers.Storage.
 func (s likeStorage) Traits() drivers.StorageTraits { return s.traits }
 
+// Tune implements drivers.Storage: the pretended can, where the real one cannot.
+func (s likeStorage) Tune(ctx context.Context, id string, dataset string, v plans.Volume) error {
+	if v.Tuning() != "" && !s.traits.Tuned {
+		return s.real.Tune(ctx, id, dataset, v) // which refuses, in its own words
+	}
+	return s.Storage.Tune(ctx, id, dataset, v)
+}
+
 // Written implements drivers.Storage.
 func (s likeStorage) Written(ctx context.Context, dataset, snapshot string) (int64, error) {
 	return s.real.Written(ctx, dataset, snapshot)

@@ -164,3 +164,39 @@ func TestADownStorageBlindsItsOwn(t *testing.T) {
 		}
 	})
 }
+
+// TestAQuotaChangesInPlace: the dry-run shows it, a pass does it, and nothing of the
+// tenant begins anew.
+func TestAQuotaChangesInPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plan := func(quota string) *plans.Plan {
+			p := withData("app1")
+			p.Tenants = p.Tenants[:1]
+			p.Commit += quota
+			v := p.Tenants[0].Volumes["data"]
+			v.Quota = quota
+			p.Tenants[0].Volumes["data"] = v
+			return p
+		}
+		w := newWorld(t, plan("1G"))
+		w.pass()
+		before := w.host.Truth("t00")
+		w.agent.SetPlan(plan("2G"))
+		p, err := w.agent.DryRun(t.Context(), nil)
+		if err != nil || len(p.Changes) != 1 || len(p.Changes[0].Actions) != 1 || p.Changes[0].Op != "update" {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if a := p.Changes[0].Actions[0]; a.Op != "tune" || a.Target != "t00/blue/data" || a.Why != "the plan says quota=2G for volume data" {
+			t.Errorf("planned %+v", a)
+		}
+		if now := w.host.Truth("t00"); now.Datasets[0].Tuning != "quota=1G" {
+			t.Errorf("a dry-run changed it: %+v", now.Datasets)
+		}
+		w.pass()
+		w.want(reconcile.Converged)
+		now := w.host.Truth("t00")
+		if len(now.Datasets) != 1 || now.Datasets[0].Tuning != "quota=2G" || now.Instances[0].Started != before.Instances[0].Started {
+			t.Errorf("%+v", now)
+		}
+	})
+}
