@@ -1,6 +1,10 @@
 package mem
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gitops-fleet/reconcile/plans/observed"
+)
 
 // Content returns the ids of the writes that are in a dataset, oldest first.
 func (h *Host) Content(dataset string) []uint64 {
@@ -50,11 +54,23 @@ func (h *Host) ForeignData(tenant, volume string, there bool) {
 	h.inTheWay[tenant+"/"+volume] = there
 }
 
-// SetFree sets the space for new data, in bytes.
+// SetFree sets the space for new data, in bytes. Where there is none, what is
+// written breaks off in the middle: data are left half made, an image is not
+// pulled, a new instance not started. What is there already goes on, starts again
+// and can be destroyed.
 func (h *Host) SetFree(bytes int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.free = bytes
+}
+
+// room begins a write of something new.
+func (h *Host) room(op, ref string) error {
+	if h.free > 0 {
+		return nil
+	}
+	return &observed.Problem{Op: op, Ref: ref, Class: observed.Environment, Text: "no space left on device",
+		Hint: "free some space on this host, then it goes on by itself"}
 }
 
 // LoseData destroys a dataset without asking, as a person or a disk would.

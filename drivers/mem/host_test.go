@@ -287,3 +287,58 @@ func BenchmarkTenants(b *testing.B) {
 		runtime.KeepAlive(h)
 	}
 }
+
+// On a full disk nothing new is begun or made whole, and what is there goes on.
+func TestFullDisk(t *testing.T) {
+	h, _ := host(t)
+	start(t, h, "app", 1)
+	rt, st, ctx := h.Runtime(), h.Storage(), t.Context()
+	order := drivers.VolumeOrder{Tenant: key.Tenant, Name: "data", Slot: plans.Blue, Attempt: "a1", Role: observed.Live}
+	live, err := st.Create(ctx, "1", order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.SetFree(0)
+	full := func(what string, err error) {
+		t.Helper()
+		if p := observed.Wrap("", "", "none", err, ""); err == nil || p.Class != observed.Environment || p.Hint == "" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	other := plans.Instance{Key: plans.Key{Tenant: "acme", Slot: plans.Green, Service: "app"}, Spec: plans.Service{Image: "app"}}
+	full("pull", rt.Pull(ctx, "another", nil))
+	full("start", rt.Start(ctx, "1", other))
+	_, err = st.Snapshot(ctx, "1", "a2", []string{live.ID})
+	full("snapshot", err)
+	if again, err := st.Create(ctx, "1", order); err != nil || !again.Ready {
+		t.Errorf("what is there is not there any more: %+v, %v", again, err)
+	}
+	if err := rt.Stop(ctx, "1", key, 0); err != nil {
+		t.Error(err)
+	}
+	if err := rt.Start(ctx, "1", plans.Instance{Key: key, Digest: "s1:1", Generation: "g1:1", Spec: plans.Service{Image: "app"}, Ports: map[string]int{"http": 1}}); err != nil {
+		t.Errorf("what was there does not start again: %v", err)
+	}
+	h.SetFree(1)
+	snap, err := st.Snapshot(ctx, "1", "a2", []string{live.ID})
+	if err != nil || len(snap) != 1 || !snap[0].Ready {
+		t.Errorf("there is room again: %+v, %v", snap, err)
+	}
+	order.Slot, order.Attempt = plans.Green, "a2"
+	h.SetFree(0)
+	_, err = st.Clone(ctx, "1", snap[0].ID, order, nil)
+	full("clone", err)
+	all, err := st.Observe(ctx, key.Tenant)
+	if err != nil || len(all) != 3 || !all[0].Ready && !all[1].Ready {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	half := ""
+	for _, d := range all {
+		if !d.Ready {
+			half = d.ID
+		}
+	}
+	if err := st.Destroy(ctx, "1", half); half == "" || err != nil {
+		t.Errorf("%q cannot be destroyed: %v", half, err)
+	}
+}

@@ -83,6 +83,9 @@ func (r *Runtime) pull(ctx context.Context, image string) (pulled bool, err erro
 	case as.OtherPlatform:
 		return false, refused("pull", image, "the image is for another platform", "build it for this host's platform")
 	}
+	if err := h.room("pull", image); err != nil {
+		return false, err
+	}
 	h.images[digestOf(image)] = true
 	return true, nil
 }
@@ -118,6 +121,9 @@ func (r *Runtime) Start(ctx context.Context, id string, want plans.Instance) err
 	}
 	if port, owner := h.portTaken(want); owner != "" {
 		return refused("start", ref, fmt.Sprintf("port %d is taken by %s", port, owner), "free the port, or give the slot another one")
+	}
+	if err := h.room("start", ref); err != nil {
+		return err
 	}
 	t := h.tenant(want.Tenant)
 	n, _ := t.find(want.Key)

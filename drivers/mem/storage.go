@@ -111,8 +111,13 @@ func (s *Storage) Create(ctx context.Context, id string, want drivers.VolumeOrde
 	return h.show(d), nil
 }
 
-// finish makes the dataset whole, or leaves it half made where it was told to.
+// finish makes the dataset whole, or leaves it half made where it was told to or
+// there is no room for it.
 func (h *Host) finish(d *dataset, op string) error {
+	if err := h.room(op, d.seen.ID); err != nil {
+		d.seen.Ready = false
+		return err
+	}
 	d.seen.Ready = h.halves == 0
 	if d.seen.Ready {
 		return nil
@@ -254,8 +259,11 @@ func (s *Storage) clone(ctx context.Context, snapshot string, want drivers.Volum
 		return observed.Dataset{}, conflict("clone", snapshot, "there is no such snapshot")
 	}
 	d := h.made(want, snapshot)
-	if d == nil {
+	switch {
+	case d == nil:
 		d = h.add(want, from)
+	case d.seen.Ready:
+		return h.show(d), nil
 	}
 	if err := h.finish(d, "clone"); err != nil {
 		return observed.Dataset{}, err

@@ -169,6 +169,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 	b.checkQuiet(in, d, rec)
 	b.checkHeld(in, d)
 	b.checkBlind(in, before, d)
+	b.checkOutage(in, d)
 	b.checkCare(in, before, d)
 	b.checkWithheld(in, d)
 	// The actions are carried out in order, so each is held against what those

@@ -114,6 +114,20 @@ func (b *books) checkBlind(in reconcile.Input, before reconcile.Record, d reconc
 	}
 }
 
+// checkOutage: what the host lacks, a registry, a disk with room, is nobody's
+// release: a target is not given up for it.
+func (b *books) checkOutage(in reconcile.Input, d reconcile.Decision) {
+	for _, r := range in.Results {
+		if r.Problem == nil || r.Problem.Class != observed.Environment {
+			continue
+		}
+		b.reached["outage "+string(r.Verb)]++
+		if d.Report.Failed && !b.wasFail && d.Report.Target == b.told && in.Local == "" && len(in.Answers) == 0 {
+			b.fail("unknown", "a target is given up for an outage (%s): %s", r.Problem, d.Report.Why)
+		}
+	}
+}
+
 // checkWithheld holds S4: a target that was given up is not started again
 // without a word.
 func (b *books) checkWithheld(in reconcile.Input, d reconcile.Decision) {

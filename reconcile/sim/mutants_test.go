@@ -112,6 +112,39 @@ var Mutants = []Mutant{
 			}
 		}
 	}), 300},
+	{"gives up for an outage", "unknown", func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			in.Results = slices.Clone(in.Results)
+			for i, r := range in.Results {
+				if r.Problem != nil && r.Problem.Class == observed.Environment {
+					p := *r.Problem
+					p.Class = observed.Refused
+					in.Results[i].Problem = &p
+				}
+			}
+			return step(in, rec)
+		}
+	}, 200},
+	{"finds more to do when it looks again", "S9", func(step Step) Step {
+		return func(in reconcile.Input, rec reconcile.Record) (reconcile.Decision, reconcile.Record) {
+			again := rec.Clock.Equal(in.Now)
+			d, rec := step(in, rec)
+			if again && d.Report.State == reconcile.Converged {
+				d.Actions = append(d.Actions, orderTo(reconcile.SetRouted, d.Report.Active, "app"))
+			}
+			return d, rec
+		}
+	}, 100},
+	{"asks to be woken too late", "S9", decision(func(in reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
+		if !d.Wake.IsZero() {
+			d.Wake = in.Now.Add(4 * d.Wake.Sub(in.Now))
+		}
+	}), 100},
+	{"gives up its mind over a held tenant", "total", decision(func(_ reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
+		if d.Report.State == reconcile.Held {
+			d.Report.Active = plans.Slot(rec.Withheld[0].Reason)
+		}
+	}), 200},
 	{"leaves live data as they were made", "L1", decision(func(_ reconcile.Input, _ reconcile.Record, d *reconcile.Decision) {
 		d.Actions = slices.DeleteFunc(d.Actions, func(a reconcile.Action) bool { return a.Verb == reconcile.Tune })
 	}), 200},

@@ -24,6 +24,9 @@ type Options struct {
 	BlindRuntime, BlindRouter, BlindStorage, BlindProber float64
 	BlindFor                                             time.Duration // at most
 
+	Registry float64 // the registry is down for a while, as long as blindness
+	Full     float64 // the disk is full for a while
+
 	Sick    float64 // an instance answers badly for a while
 	Die     float64 // a process ends by itself
 	Person  float64 // kills, removes, edits or drops something
@@ -80,6 +83,8 @@ func drawOptions(r *rand.Rand) Options {
 		Prune:        rate(0.02, 0.1),
 		Remove:       rate(0.05, 0.2),
 		Half:         rate(0.05, 0.2),
+		Registry:     rate(0.01, 0.05),
+		Full:         rate(0.01, 0.05),
 	}
 }
 

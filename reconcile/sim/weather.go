@@ -45,6 +45,12 @@ func (w *world) weather() {
 	w.goBlind(mem.PartRouter, o.BlindRouter)
 	w.goBlind(mem.PartStorage, o.BlindStorage)
 	w.goBlind(mem.PartProber, o.BlindProber)
+	w.goBlind(mem.PartRegistry, o.Registry)
+	if w.chance(o.Full) {
+		w.full = w.now.Add(w.within(w.opt.BlindFor))
+		w.host.SetFree(0)
+		w.trace.add(w, "full", "until %s", w.full.Sub(epoch))
+	}
 	if w.chance(o.Sick) {
 		w.sicken()
 	}

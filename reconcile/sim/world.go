@@ -36,6 +36,7 @@ type world struct {
 	hands
 	late  []lateEffect
 	blind map[mem.Part]time.Time // until when
+	full  time.Time              // until when the disk is; zero: it is not
 
 	word    Word
 	want    *plans.Tenant
@@ -314,13 +315,20 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// clearSight ends blindness that is over.
+// room is the space of a disk that is not full.
+const room = 1 << 40
+
+// clearSight ends blindness, and the want of room, that are over.
 func (w *world) clearSight() {
 	for _, p := range slices.Sorted(maps.Keys(w.blind)) {
 		if !w.now.Before(w.blind[p]) || w.calm {
 			delete(w.blind, p)
 			w.host.Down(p, false)
 		}
+	}
+	if !w.full.IsZero() && (!w.now.Before(w.full) || w.calm) {
+		w.full = time.Time{}
+		w.host.SetFree(room)
 	}
 }
 
