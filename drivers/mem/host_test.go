@@ -308,7 +308,7 @@ func TestFullDisk(t *testing.T) {
 	other := plans.Instance{Key: plans.Key{Tenant: "acme", Slot: plans.Green, Service: "app"}, Spec: plans.Service{Image: "app"}}
 	full("pull", rt.Pull(ctx, "another", nil))
 	full("start", rt.Start(ctx, "1", other))
-	_, err = st.Snapshot(ctx, "1", "a2", []string{live.ID})
+	_, err = st.Snapshot(ctx, "1", "a2", []string{live.ID}, nil)
 	full("snapshot", err)
 	if again, err := st.Create(ctx, "1", order); err != nil || !again.Ready {
 		t.Errorf("what is there is not there any more: %+v, %v", again, err)
@@ -320,7 +320,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("what was there does not start again: %v", err)
 	}
 	h.SetFree(1)
-	snap, err := st.Snapshot(ctx, "1", "a2", []string{live.ID})
+	snap, err := st.Snapshot(ctx, "1", "a2", []string{live.ID}, nil)
 	if err != nil || len(snap) != 1 || !snap[0].Ready {
 		t.Errorf("there is room again: %+v, %v", snap, err)
 	}
