@@ -8,11 +8,11 @@ import (
 // claims are what only one tenant of a host can have. Tenants on different
 // nodes never meet.
 type claims struct {
-	r        *resolver
-	hosts    map[[2]string][]claim // by host and path
-	ports    map[int][]portClaim
-	former   map[string]claim
-	imported map[[2]string][]claim // by driver and source
+	r      *resolver
+	hosts  map[[2]string][]claim // by host and path
+	ports  map[int][]portClaim
+	former map[string]claim
+	data   claimedData
 }
 
 type claim struct {
@@ -26,11 +26,11 @@ type portClaim struct {
 
 func newClaims(r *resolver) *claims {
 	return &claims{
-		r:        r,
-		hosts:    make(map[[2]string][]claim, len(r.tenants)),
-		ports:    map[int][]portClaim{},
-		former:   map[string]claim{},
-		imported: map[[2]string][]claim{},
+		r:      r,
+		hosts:  make(map[[2]string][]claim, len(r.tenants)),
+		ports:  map[int][]portClaim{},
+		former: map[string]claim{},
+		data:   claimedData{imported: map[dataPlace][]claim{}, around: map[dataPlace][]claim{}, sources: map[dataPlace][]claim{}},
 	}
 }
 
@@ -52,11 +52,7 @@ func (c *claims) tenant(t *Tenant, s *subject) {
 	}
 	c.routes(t, s, mine)
 	for name, v := range Sorted(t.Volumes) {
-		if v.Import && v.Source != "" {
-			key := [2]string{v.Driver, v.Source}
-			p := root.at("volumes").at(name).at("source")
-			c.imported[key] = c.enter(c.imported[key], mine, s, p, "imports "+v.Source, "data belong to one volume")
-		}
+		c.volume(v, s, root.at("volumes").at(name).at("source"), mine)
 	}
 	c.published(t, s, mine)
 }

@@ -25,6 +25,7 @@ func volumesMakeSense(s *subject, t *Tenant) {
 			{v.OnUpgrade != Clone && v.Rehearse, "rehearse", "a rehearsal is made on a clone", "set onUpgrade: clone, or drop rehearse"},
 			{v.Volatile && v.OnUpgrade == Snapshot, "volatile", "a snapshot of data that a reboot takes away leads nowhere", "drop volatile, or onUpgrade: snapshot"},
 			{v.Volatile && v.Import, "volatile", "data that are taken over are not volatile", "drop volatile, or import"},
+			{v.Import && len(v.places()) == 0, "import", "import takes over one place, and no source names it", "add source: the place the data are in"},
 			{v.Copy.Parallel < 0 || v.Copy.Parallel > MaxParallelCopies, "copy", strconv.Itoa(v.Copy.Parallel) + " files cannot be copied at a time", "write 1 to " + strconv.Itoa(MaxParallelCopies)},
 			{v.Filesystem != "" && v.Size == "", "filesystem", "a filesystem is made on a block device, which needs a size", "add size, such as 10G, or drop filesystem"},
 			{v.Owner != "" && !ownership.MatchString(v.Owner), "owner", strconv.Quote(v.Owner) + " is not an owner", `write numbers, like "1000:1000"`},

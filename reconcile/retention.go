@@ -139,6 +139,9 @@ func (m *machine) strays() {
 		case observed.Rehearsal:
 			m.destroy(Retire, d, "a rehearsal's copy is of no further use")
 		case observed.Live:
+			if d.Imported {
+				continue // a person had it before, and nobody said to give it up
+			}
 			m.act(Retire, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 				Why: "no version uses it"})
 		case observed.Discarded:

@@ -199,6 +199,8 @@ func (m *machine) dropData(mark string, wrote bool) bool {
 				continue
 			}
 			switch {
+			case role == observed.Live && d.Imported:
+				continue // a person had it before: the next attempt finds it again
 			case role == observed.Origin && (len(d.Clones) > 0 || m.isOrigin(d.ID)):
 				continue // a discarded clone needs it; swept later
 			case role == observed.Live && wrote:

@@ -13,7 +13,7 @@ import (
 //
 //	app=v1 worker=w1 side=s1 db=d1   images of services
 //	before=m1 migrate=m1 after=m1    jobs at beforeStart, beforeSwitch, afterSwitch
-//	data=clone:quiesce:stay[:driver] a volume the app writes to; freeze=ID volatile many quota=1G
+//	data=clone:quiesce:stay[:driver] a volume the app writes to; freeze=ID volatile many quota=1G import=SOURCE
 //	shared-data=snapshot             a volume db writes to, with freeze=ID after it
 //	keeps=7d:3:24h                   retention preUpgrade:discarded:final, each an age or a count
 //	recreate active=blue idle=v2 routes=a.test,b.test routes=none
@@ -91,6 +91,10 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 		case "volatile":
 			d := p.Volumes["data"]
 			d.Volatile = true
+			p.Volumes["data"] = d
+		case "import":
+			d := p.Volumes["data"]
+			d.Import, d.Source = true, v
 			p.Volumes["data"] = d
 		case "many":
 			d := p.Volumes["data"]

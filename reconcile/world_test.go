@@ -289,7 +289,7 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	switch v := a.Volume; a.Verb {
 	case reconcile.Create:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
-		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Tuning: v.Volume.Tuning()})
+		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Tuning: v.Volume.Tuning(), Imported: v.Volume.Import})
 	case reconcile.Snapshot:
 		for _, id := range a.Datasets {
 			src := f.Datasets[at(id)]

@@ -142,12 +142,27 @@ func (d *Driver) empty(m mark, v plans.Volume) (observed.Dataset, error) {
 
 // adopt takes over an existing directory, as `import: true` asks.
 func (d *Driver) adopt(m mark, want drivers.VolumeOrder) (observed.Dataset, error) {
+	const op = "import"
+	if want.Volume.Source == "" {
+		return observed.Dataset{}, observed.Wrap(op, m.ID, observed.Refused, errors.New("no source names what to take over"), "add `source`, a folder below "+d.cfg.Root)
+	}
 	path, err := d.below(want.Volume.Source)
 	if err != nil {
 		return observed.Dataset{}, err
 	}
 	if st, err := os.Stat(path); err != nil || !st.IsDir() {
-		return observed.Dataset{}, observed.Wrap("import", path, observed.Refused, errors.New("there is no such directory to take over"), "create it, or remove `import: true` to start with an empty volume")
+		return observed.Dataset{}, observed.Wrap(op, path, observed.Refused, errors.New("there is no such directory to take over"), "create it, or remove `import: true` to start with an empty volume")
+	}
+	// From now on its place is where the data are, wherever a link leads later.
+	if path, err = resolved(path); err != nil {
+		return observed.Dataset{}, d.problem(op, path, err)
+	}
+	if err := d.alone(op, m.ID, path); err != nil {
+		return observed.Dataset{}, err
+	}
+	if old, err := d.read(m.ID); err == nil {
+		return observed.Dataset{}, observed.Wrap(op, path, observed.Refused, fmt.Errorf("there was a volume of this name, and what is left of it is %s", old.Role),
+			"`reconcile data "+m.Tenant+"` shows it; it goes when its retention is over")
 	}
 	m.Path, m.Dir = path, ""
 	return d.finish(m)
@@ -162,7 +177,7 @@ func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, dataset
 			return nil, err
 		}
 		want := drivers.VolumeOrder{Tenant: live.Tenant, Name: live.Volume, Slot: live.Slot, Attempt: attempt, Generation: live.Generation, Role: observed.Origin,
-			Volume: plans.Volume{Source: live.Source, Copy: plans.Copy{Parallel: live.Parallel}}}
+			Volume: plans.Volume{Source: live.Source, Import: live.Dir == "", Copy: plans.Copy{Parallel: live.Parallel}}}
 		snap, err := d.copyOf(ctx, live, want, progress)
 		if err != nil {
 			return nil, err
@@ -310,17 +325,20 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 		} else if who != "" {
 			return observed.Wrap("destroy", dataset, observed.Refused, fmt.Errorf("it is mounted by %s", who), "stop what uses it")
 		}
+		if err := d.alone("destroy", m.ID, m.place()); err != nil {
+			return err
+		}
 		// From here on there is no way back: a crash finds the mark and ends it.
 		m.Doomed = true
 		if err := d.write(m); err != nil {
 			return d.problem("destroy", dataset, err)
 		}
 	}
-	gone := m.Dir
-	if gone == "" {
-		gone = m.Path
+	// What was taken over is let go: it was there before us, and stays.
+	if m.Dir == "" {
+		return d.problem("let go", dataset, d.erase(m))
 	}
-	if err := os.RemoveAll(gone); err != nil {
+	if err := os.RemoveAll(m.Dir); err != nil {
 		return d.problem("destroy", dataset, err)
 	}
 	return d.problem("destroy", dataset, d.erase(m))
@@ -384,6 +402,9 @@ func (d *Driver) begin(m mark) error {
 		}
 	} else if err != nil {
 		return d.problem("create", m.ID, err)
+	}
+	if err := d.alone("create", m.ID, m.Dir); err != nil {
+		return err
 	}
 	if err := d.write(m); err != nil {
 		return d.problem("create", m.ID, err)

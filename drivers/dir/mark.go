@@ -48,7 +48,7 @@ type mark struct {
 func (m mark) observed() observed.Dataset {
 	o := observed.Dataset{
 		ID: m.ID, Tenant: m.Tenant, Volume: m.Volume, Slot: m.Slot, Role: m.Role, Attempt: m.Attempt,
-		Generation: m.Generation, Path: m.Path, Ready: m.Ready, Created: m.Created, Written: -1, Holds: m.Holds,
+		Generation: m.Generation, Path: m.Path, Ready: m.Ready, Imported: m.Dir == "", Created: m.Created, Written: -1, Holds: m.Holds,
 	}
 	if !m.Promoted {
 		o.Origin = m.Origin
@@ -109,6 +109,15 @@ func (d *Driver) markFile(id string) string {
 
 // read returns the mark of a dataset of ours; fs.ErrNotExist if there is none.
 func (d *Driver) read(id string) (mark, error) {
+	m, err := d.load(id)
+	if err == nil && !d.ours(m) {
+		return mark{}, fmt.Errorf("dataset %q is of fleet %q: %w", id, m.Fleet, fs.ErrNotExist)
+	}
+	return m, err
+}
+
+// load returns the mark of a dataset, whoever made it.
+func (d *Driver) load(id string) (mark, error) {
 	if id == "" || id != filepath.Base(id) {
 		return mark{}, fmt.Errorf("dataset %q: %w", id, fs.ErrNotExist)
 	}
@@ -120,14 +129,22 @@ func (d *Driver) read(id string) (mark, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return mark{}, fmt.Errorf("read %s: %w", d.markFile(id), err)
 	}
-	if m.Fleet != d.cfg.Owner.Fleet || m.Node != d.cfg.Owner.Node {
-		return mark{}, fmt.Errorf("dataset %q is of fleet %q: %w", id, m.Fleet, fs.ErrNotExist)
-	}
 	return m, nil
+}
+
+// ours says that we made it, or one of us before.
+func (d *Driver) ours(m mark) bool {
+	return m.Fleet == d.cfg.Owner.Fleet && m.Node == d.cfg.Owner.Node
 }
 
 // marks returns all marks of ours, sorted by ID.
 func (d *Driver) marks() ([]mark, error) {
+	all, err := d.everyMark()
+	return slices.DeleteFunc(all, func(m mark) bool { return !d.ours(m) }), err
+}
+
+// everyMark returns all marks there are, of whatever fleet, sorted by ID.
+func (d *Driver) everyMark() ([]mark, error) {
 	names, err := os.ReadDir(filepath.Join(d.cfg.Root, markDir))
 	if err != nil {
 		return nil, err
@@ -138,9 +155,9 @@ func (d *Driver) marks() ([]mark, error) {
 		if !ok {
 			continue
 		}
-		m, err := d.read(id)
+		m, err := d.load(id)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue
+			continue // destroyed meanwhile by another fleet's reconcile
 		}
 		if err != nil {
 			return nil, err

@@ -187,6 +187,7 @@ func (d *Driver) live(s *survey, e *entry) observed.Dataset {
 	o.Ready = e.local(markReady) == yes && at.mounted(s.table)
 	o.Busy = at.user(s.table) != ""
 	o.Bytes, o.Written = e.number("usedbydataset"), e.number("written")
+	o.Imported = e.local(markInside) == insideRoot && e.origin() == ""
 	o.Clones = s.hangs[e.name]
 	slices.Sort(o.Clones)
 	// An origin outside of what is ours is nothing that could be promoted.

@@ -139,10 +139,11 @@ type Dataset struct {
 	Role       Role       `json:"role"`
 	Attempt    string     `json:"attempt,omitempty"`
 	Generation string     `json:"generation,omitempty"`
-	Origin     string     `json:"origin,omitempty"` // ID of the snapshot it was cloned from; of a snapshot, what it was taken of
-	Path       string     `json:"path,omitempty"`   // where it is on the host
-	Ready      bool       `json:"ready"`            // complete: a copy in progress is not
-	Tuning     string     `json:"tuning,omitempty"` // Volume.Tuning it was last given by us
+	Origin     string     `json:"origin,omitempty"`   // ID of the snapshot it was cloned from; of a snapshot, what it was taken of
+	Path       string     `json:"path,omitempty"`     // where it is on the host
+	Ready      bool       `json:"ready"`              // complete: a copy in progress is not
+	Tuning     string     `json:"tuning,omitempty"`   // Volume.Tuning it was last given by us
+	Imported   bool       `json:"imported,omitempty"` // taken over: a person had these data before us
 	Busy       bool       `json:"busy,omitempty"`
 	Clones     []string   `json:"clones,omitempty"`
 	Holds      []string   `json:"holds,omitempty"`
