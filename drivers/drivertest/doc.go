@@ -7,6 +7,9 @@
 //		drivertest.RunRuntime(t, drivertest.Runtime{New: …, Image: …})
 //	}
 //
+// The cases of a suite can be had without running them (RuntimeCases and so on), to
+// be run inside a bubble of testing/synctest.
+//
 // What a harness leaves nil is skipped by name, so that a run with -v shows
 // what was not proved. Expectations that differ between drivers follow their
 // Traits.

@@ -36,7 +36,11 @@ type Prober struct {
 }
 
 // RunProber runs the suite.
-func RunProber(t *testing.T, h Prober) {
+func RunProber(t *testing.T, h Prober) { run(t, ProberCases(h)) }
+
+// ProberCases are the cases of the suite.
+func ProberCases(h Prober) []Case {
+	var out []Case
 	tenth := plans.Second / 10
 	http := func(p plans.HTTPProbe) plans.Health { return plans.Health{HTTP: &p, Timeout: 2 * plans.Second} }
 	tcp := plans.Health{TCP: &plans.TCPProbe{}, Timeout: 2 * plans.Second}
@@ -71,7 +75,7 @@ func RunProber(t *testing.T, h Prober) {
 		{"Image", Well, plans.Health{Image: true}, true, false},
 		{"ImageSick", Sick, plans.Health{Image: true}, false, false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		out = append(out, Case{c.name, func(t *testing.T) {
 			if c.strict && h.Loose {
 				t.Skip("the prober is no HTTP client")
 			}
@@ -85,9 +89,9 @@ func RunProber(t *testing.T, h Prober) {
 			if out.OK != c.ok || out.Text == "" {
 				t.Errorf("answer %v %q, want %v and some words", out.OK, out.Text, c.ok)
 			}
-		})
+		}})
 	}
-	t.Run("Blind", func(t *testing.T) {
+	blind := func(t *testing.T) {
 		if h.Blind == nil {
 			t.Skip("the harness cannot blind the prober")
 		}
@@ -99,8 +103,8 @@ func RunProber(t *testing.T, h Prober) {
 		if out.OK {
 			t.Error("a prober that cannot look says well")
 		}
-	})
-	t.Run("Cancelled", func(t *testing.T) {
+	}
+	cancelled := func(t *testing.T) {
 		p, instance := h.New(t)
 		key, ports := instance(Silent)
 		if ports == nil {
@@ -112,5 +116,6 @@ func RunProber(t *testing.T, h Prober) {
 		if err == nil {
 			t.Fatalf("a cancelled look says %+v about the instance", out)
 		}
-	})
+	}
+	return append(out, Case{"Blind", blind}, Case{"Cancelled", cancelled})
 }

@@ -110,14 +110,14 @@ func HTTPBackend(t *testing.T, name string) Backend {
 }
 
 // RunRouter runs the suite.
-func RunRouter(t *testing.T, h Router) {
+func RunRouter(t *testing.T, h Router) { run(t, RouterCases(h)) }
+
+// RouterCases are the cases of the suite.
+func RouterCases(h Router) []Case {
 	if h.Backend == nil {
 		h.Backend = HTTPBackend
 	}
-	for _, c := range []struct {
-		name string
-		run  func(Router, *testing.T)
-	}{
+	return suite(h, []named[Router]{
 		{"Set", Router.set},
 		{"SetEqualIsNoOp", Router.setEqual},
 		{"SetConflict", Router.setConflict},
@@ -137,9 +137,7 @@ func RunRouter(t *testing.T, h Router) {
 		{"ObserveFilter", Router.filter},
 		{"Claim", Router.claim},
 		{"Restart", Router.restart},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.run(h, t) })
-	}
+	})
 }
 
 // pair is a tenant's entry on host with a backend for each slot.

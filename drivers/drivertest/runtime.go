@@ -68,17 +68,17 @@ type Runtime struct {
 }
 
 // RunRuntime runs the suite.
-func RunRuntime(t *testing.T, h Runtime) {
+func RunRuntime(t *testing.T, h Runtime) { run(t, RuntimeCases(h)) }
+
+// RuntimeCases are the cases of the suite.
+func RuntimeCases(h Runtime) []Case {
 	if h.Get == nil {
 		h.Get = get
 	}
 	if h.Port == nil {
 		h.Port = FreePort
 	}
-	for _, c := range []struct {
-		name string
-		run  func(Runtime, *testing.T)
-	}{
+	return suite(h, []named[Runtime]{
 		{"Start", Runtime.start},
 		{"StartTwice", Runtime.startTwice},
 		{"StartConflicts", Runtime.startConflicts},
@@ -95,16 +95,16 @@ func RunRuntime(t *testing.T, h Runtime) {
 		{"Reboot", Runtime.reboot},
 		{"Foreign", Runtime.foreign},
 		{"Pull", Runtime.pull},
-		{"PullRefused", Runtime.pullRefused},
+		{"PullMissing", pullRefused(Missing, observed.Refused)},
+		{"PullOtherPlatform", pullRefused(OtherPlatform, observed.Refused)},
+		{"PullUnreachable", pullRefused(Unreachable, observed.Environment)},
 		{"Listens", Runtime.listens},
 		{"Exec", Runtime.exec},
 		{"ImageHealth", Runtime.imageHealth},
 		{"Logs", Runtime.logs},
 		{"Watch", Runtime.watch},
 		{"Prune", Runtime.prune},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.run(h, t) })
-	}
+	})
 }
 
 // image returns the reference of a test image, or skips the test by name.

@@ -33,20 +33,17 @@ func (h Runtime) pull(t *testing.T) {
 	}
 }
 
-func (h Runtime) pullRefused(t *testing.T) {
-	for kind, class := range map[Image]observed.Class{
-		Missing: observed.Refused, OtherPlatform: observed.Refused, Unreachable: observed.Environment,
-	} {
-		t.Run(string(kind), func(t *testing.T) {
-			rt := h.New(t)
-			ref := h.image(t, kind)
-			wantClass(t, rt.Pull(bound(t), ref, nil), class)
-			there, err := rt.Present(bound(t), ref)
-			ok(t, err)
-			if there {
-				t.Error("present after a pull that failed")
-			}
-		})
+// pullRefused is the case of an image that cannot be had.
+func pullRefused(kind Image, class observed.Class) func(Runtime, *testing.T) {
+	return func(h Runtime, t *testing.T) {
+		rt := h.New(t)
+		ref := h.image(t, kind)
+		wantClass(t, rt.Pull(bound(t), ref, nil), class)
+		there, err := rt.Present(bound(t), ref)
+		ok(t, err)
+		if there {
+			t.Error("present after a pull that failed")
+		}
 	}
 }
 

@@ -37,14 +37,14 @@ type Storage struct {
 }
 
 // RunStorage runs the suite.
-func RunStorage(t *testing.T, h Storage) {
+func RunStorage(t *testing.T, h Storage) { run(t, StorageCases(h)) }
+
+// StorageCases are the cases of the suite.
+func StorageCases(h Storage) []Case {
 	if h.Write == nil {
 		h.Write, h.Read = writeFile, readFile
 	}
-	for _, c := range []struct {
-		name string
-		run  func(Storage, *testing.T)
-	}{
+	return suite(h, []named[Storage]{
 		{"Create", Storage.create},
 		{"CreateFresh", Storage.createFresh},
 		{"CreateForeign", Storage.foreign},
@@ -65,9 +65,7 @@ func RunStorage(t *testing.T, h Storage) {
 		{"Reopen", Storage.reopen},
 		{"Written", Storage.written},
 		{"Free", Storage.free},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.run(h, t) })
-	}
+	})
 }
 
 func writeFile(t *testing.T, d observed.Dataset, name, text string) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/reconcile"
@@ -52,13 +53,19 @@ var stores = map[string]func(t *testing.T) (open func() Store){
 
 func TestStores(t *testing.T) {
 	for name, make := range stores {
-		t.Run(name, func(t *testing.T) { suite(t, make) })
+		for what, run := range suite {
+			t.Run(name+"/"+what, func(t *testing.T) { run(t, make) })
+			// In virtual time, as the simulator of the whole agent has it.
+			t.Run(name+" in a bubble/"+what, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { run(t, make) })
+			})
+		}
 	}
 }
 
 // suite is what every store must do.
-func suite(t *testing.T, make func(*testing.T) func() Store) {
-	t.Run("keeps what is committed", func(t *testing.T) {
+var suite = map[string]func(*testing.T, func(*testing.T) func() Store){
+	"keeps what is committed": func(t *testing.T, make func(*testing.T) func() Store) {
 		open := make(t)
 		s := open()
 		var tx Tx
@@ -84,8 +91,8 @@ func suite(t *testing.T, make func(*testing.T) func() Store) {
 		if v, err := s.Get(Meta, "none"); v != nil || err != nil {
 			t.Errorf("a key that is not there: %s, %v", v, err)
 		}
-	})
-	t.Run("the last put of a key wins", func(t *testing.T) {
+	},
+	"the last put of a key wins": func(t *testing.T, make func(*testing.T) func() Store) {
 		s := make(t)()
 		var tx Tx
 		must(t, tx.Put(Inflight, "x", 1))
@@ -96,8 +103,8 @@ func suite(t *testing.T, make func(*testing.T) func() Store) {
 		if got := dump(t, s, Inflight); !maps.Equal(got, map[string]string{"y": "2"}) {
 			t.Errorf("inflight %v", got)
 		}
-	})
-	t.Run("fresh until something was written", func(t *testing.T) {
+	},
+	"fresh until something was written": func(t *testing.T, make func(*testing.T) func() Store) {
 		open := make(t)
 		s := open()
 		if !s.Fresh() {
@@ -109,8 +116,8 @@ func suite(t *testing.T, make func(*testing.T) func() Store) {
 		if open().Fresh() {
 			t.Error("a used store is fresh")
 		}
-	})
-	t.Run("numbers events and keeps their order", func(t *testing.T) {
+	},
+	"numbers events and keeps their order": func(t *testing.T, make func(*testing.T) func() Store) {
 		open := make(t)
 		s := open()
 		const total = 300 // more than an outbox holds
@@ -155,8 +162,8 @@ func suite(t *testing.T, make func(*testing.T) func() Store) {
 				t.Errorf("%s: %d events from %v, %v; want %d from %s", name, len(got), got[:min(1, len(got))], err, c.n, c.first)
 			}
 		}
-	})
-	t.Run("closed is closed", func(t *testing.T) {
+	},
+	"closed is closed": func(t *testing.T, make func(*testing.T) func() Store) {
 		s := make(t)()
 		must(t, s.Close())
 		if err := s.Commit(Tx{}); !errors.Is(err, ErrClosed) {
@@ -171,7 +178,7 @@ func suite(t *testing.T, make func(*testing.T) func() Store) {
 		if _, err := s.Events(Query{}); !errors.Is(err, ErrClosed) {
 			t.Errorf("events: %v", err)
 		}
-	})
+	},
 }
 
 func TestMemoryCrash(t *testing.T) {

@@ -18,17 +18,25 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
+// Option says more about the host of a suite.
+type Option func(*run)
+
+// WallClock has the host go by the wall clock, which is a virtual one in a bubble
+// of testing/synctest. Without it the host has a clock of its own.
+func WallClock(r *run) { r.wall = true }
+
 // bench is the host of a suite, with a clock that the suite's waiting moves.
 type bench struct {
 	*mem.Host
 	mu       sync.Mutex
-	time     time.Time
+	time     time.Time // of its own clock
+	wall     bool
 	port     int
 	versions map[int]string
 }
 
-func newBench(traits drivers.Traits) *bench {
-	b := &bench{time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), port: 20000, versions: map[int]string{}}
+func newBench(traits drivers.Traits, wall bool) *bench {
+	b := &bench{wall: wall, time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), port: 20000, versions: map[int]string{}}
 	b.Host = mem.New(mem.Config{Now: b.now, Traits: traits})
 	b.SetImage("missing", mem.Image{Missing: true})
 	b.SetImage("otherPlatform", mem.Image{OtherPlatform: true})
@@ -39,32 +47,49 @@ func newBench(traits drivers.Traits) *bench {
 }
 
 func (b *bench) now() time.Time {
+	if b.wall {
+		return time.Now()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.time
 }
 
 func (b *bench) tick() {
-	b.mu.Lock()
-	b.time = b.time.Add(10 * time.Millisecond)
-	b.mu.Unlock()
+	const beat = 10 * time.Millisecond
+	if b.wall {
+		time.Sleep(beat)
+	} else {
+		b.mu.Lock()
+		b.time = b.time.Add(beat)
+		b.mu.Unlock()
+	}
 	b.Tick()
 }
 
 // run gives each test its own bench.
 type run struct {
 	traits drivers.Traits
+	wall   bool
 	last   *bench
 }
 
+func newRun(traits drivers.Traits, options []Option) *run {
+	r := &run{traits: traits}
+	for _, set := range options {
+		set(r)
+	}
+	return r
+}
+
 func (r *run) fresh(t *testing.T) *bench {
-	r.last = newBench(r.traits)
+	r.last = newBench(r.traits, r.wall)
 	return r.last
 }
 
 // Runtime is the harness of a runtime on a host in memory, each decorated by wrap.
-func Runtime(traits drivers.Traits, wrap func(drivers.Runtime) drivers.Runtime) drivertest.Runtime {
-	r := &run{traits: traits}
+func Runtime(traits drivers.Traits, wrap func(drivers.Runtime) drivers.Runtime, options ...Option) drivertest.Runtime {
+	r := newRun(traits, options)
 	return drivertest.Runtime{
 		Clock: drivertest.Clock{Tick: func() { r.last.tick() }},
 		New:   func(t *testing.T) drivers.Runtime { return wrap(r.fresh(t).Runtime()) },
@@ -102,8 +127,8 @@ func Runtime(traits drivers.Traits, wrap func(drivers.Runtime) drivers.Runtime) 
 }
 
 // Router is the harness of a router on a host in memory, each decorated by wrap.
-func Router(wrap func(drivers.Router) drivers.Router) drivertest.Router {
-	r := &run{}
+func Router(wrap func(drivers.Router) drivers.Router, options ...Option) drivertest.Router {
+	r := newRun(drivers.Traits{}, options)
 	released := map[string]bool{} // by backend address
 	return drivertest.Router{
 		Clock:   drivertest.Clock{Tick: func() { r.last.tick() }},
@@ -148,8 +173,8 @@ func Router(wrap func(drivers.Router) drivers.Router) drivertest.Router {
 }
 
 // Storage is the harness of a storage on a host in memory, each decorated by wrap.
-func Storage(wrap func(drivers.Storage) drivers.Storage) drivertest.Storage {
-	r := &run{}
+func Storage(wrap func(drivers.Storage) drivers.Storage, options ...Option) drivertest.Storage {
+	r := newRun(drivers.Traits{}, options)
 	files := map[string]string{} // what the content's ids stand for
 	text := func(d observed.Dataset, name string) string {
 		for _, id := range slices.Backward(r.last.Content(d.ID)) {
@@ -190,8 +215,8 @@ func Storage(wrap func(drivers.Storage) drivers.Storage) drivertest.Storage {
 }
 
 // Prober is the harness of a prober on a host in memory, each decorated by wrap.
-func Prober(wrap func(drivers.Prober) drivers.Prober) drivertest.Prober {
-	r := &run{}
+func Prober(wrap func(drivers.Prober) drivers.Prober, options ...Option) drivertest.Prober {
+	r := newRun(drivers.Traits{}, options)
 	return drivertest.Prober{
 		Loose: true,
 		Blind: func(t *testing.T) { r.last.Down(mem.PartProber, true) },
