@@ -136,31 +136,33 @@ func (m *machine) specOf(i *observed.Instance) (plans.Service, bool) {
 	return m.serviceOf(i.Service, i.Digest)
 }
 
-// lastSnapshot proves one snapshot of all live data after everything stopped.
+// lastSnapshot proves a snapshot of each live dataset after everything stopped.
+// Nothing writes any more, so that each is taken by itself: they may be in several
+// pools, or kept by several drivers.
 func (m *machine) lastSnapshot() bool {
 	if m.rec.Removal.Snapped {
 		return true
 	}
 	mark := removalMark + digest(8, m.rec.Removal.Since.UTC().Format(time.RFC3339Nano))
-	var live []string
-	missing := false
+	all := true
 	for i := range m.seen.Datasets {
 		d := &m.seen.Datasets[i]
-		if d.Role != observed.Live {
-			continue
+		if d.Role != observed.Live || m.rec.Data[d.Volume].Volatile || !d.Ready && d.Problem == nil || m.snapped(d, mark) {
+			continue // what is volatile or half made is nobody's last state
 		}
-		live = append(live, d.ID)
-		if m.datasetOf(d.Volume, mark, observed.Origin) == nil {
-			missing = true
-		}
+		all = false
+		m.act(Removing, mark+"/"+d.ID, Action{Verb: Snapshot, Datasets: []string{d.ID},
+			Volume: &VolumeOrder{Attempt: mark, Role: observed.Origin, Volume: plans.Volume{Driver: d.Driver}}, Why: "the last state of the data"})
 	}
-	if missing {
-		m.act(Removing, mark, Action{Verb: Snapshot, Datasets: live,
-			Volume: &VolumeOrder{Attempt: mark, Role: observed.Origin}, Why: "the last state of the data"})
-		return false
-	}
-	m.rec.Removal.Snapped = true
-	return true
+	m.rec.Removal.Snapped = all
+	return all
+}
+
+// snapped says that a dataset has its own snapshot of that mark.
+func (m *machine) snapped(of *observed.Dataset, mark string) bool {
+	return slices.ContainsFunc(m.seen.Datasets, func(d observed.Dataset) bool {
+		return d.Role == observed.Origin && d.Attempt == mark && d.Origin == of.ID && d.Ready
+	})
 }
 
 func (m *machine) removeAll() bool {

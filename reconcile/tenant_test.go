@@ -14,6 +14,7 @@ import (
 //	app=v1 worker=w1 side=s1 db=d1   images of services
 //	before=m1 migrate=m1 after=m1    jobs at beforeStart, beforeSwitch, afterSwitch
 //	data=clone:quiesce:stay[:driver] a volume the app writes to; freeze=ID volatile many quota=1G import=SOURCE
+//	logs=clone:quiesce:stay[:driver] another one, named after data
 //	shared-data=snapshot             a volume db writes to, with freeze=ID after it
 //	keeps=7d:3:24h                   retention preUpgrade:discarded:final, each an age or a count
 //	recreate active=blue idle=v2 routes=a.test,b.test routes=none
@@ -68,6 +69,10 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 			f := append(strings.Split(v, ":"), "", "", "", "")
 			p.Volumes = map[string]plans.Volume{"data": {OnUpgrade: f[0], Writes: f[1], OnBack: f[2], Driver: f[3], Source: f[4]}}
 			mounts["/data"] = plans.Mount{Volume: "data"}
+		case "logs":
+			f := append(strings.Split(v, ":"), "", "", "", "")
+			p.Volumes["logs"] = plans.Volume{OnUpgrade: f[0], Writes: f[1], OnBack: f[2], Driver: f[3], Source: f[4]}
+			mounts["/logs"] = plans.Mount{Volume: "logs"}
 		case "rehearse":
 			d := p.Volumes["data"]
 			d.Rehearse = true

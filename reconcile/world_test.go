@@ -289,15 +289,20 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	switch v := a.Volume; a.Verb {
 	case reconcile.Create:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
-		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Tuning: v.Volume.Tuning(), Imported: v.Volume.Import})
+		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Tuning: v.Volume.Tuning(),
+			Imported: v.Volume.Import, Driver: v.Volume.Driver})
 	case reconcile.Snapshot:
 		for _, id := range a.Datasets {
 			src := f.Datasets[at(id)]
-			add(observed.Dataset{ID: id + "#" + number(v.Attempt), Volume: src.Volume, Role: observed.Origin, Attempt: v.Attempt, Generation: src.Generation})
+			if src.Driver != v.Volume.Driver {
+				return &observed.Problem{Op: "snapshot", Ref: id, Class: observed.Conflict, Text: "there is no such dataset of driver " + v.Volume.Driver}
+			}
+			add(observed.Dataset{ID: id + "#" + number(v.Attempt), Volume: src.Volume, Role: observed.Origin, Attempt: v.Attempt, Generation: src.Generation, Origin: id, Driver: src.Driver})
 		}
 	case reconcile.Clone:
 		id := "ds/" + v.Name + "@" + number(v.Attempt)
-		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Origin: a.Dataset, Tuning: v.Volume.Tuning()})
+		add(observed.Dataset{ID: id, Volume: v.Name, Slot: v.Slot, Role: v.Role, Attempt: v.Attempt, Generation: v.Generation, Path: "/" + id, Origin: a.Dataset, Tuning: v.Volume.Tuning(),
+			Driver: v.Volume.Driver})
 	case reconcile.Tune:
 		f.Datasets[at(a.Dataset)].Tuning = v.Volume.Tuning()
 	case reconcile.Retain:
@@ -307,7 +312,16 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	case reconcile.Measure:
 		res.Bytes, res.Since = w.written[a.Dataset], a.Datasets[0]
 	case reconcile.Promote:
-		f.Datasets[at(a.Dataset)].Origin = ""
+		clone := &f.Datasets[at(a.Dataset)]
+		if n := at(clone.Origin); n >= 0 { // it takes over what it came from, and what is older
+			from := f.Datasets[n]
+			for i := range f.Datasets {
+				if s := &f.Datasets[i]; s.Role == observed.Origin && s.Origin == from.Origin && !s.Created.After(from.Created) {
+					s.Origin = clone.ID
+				}
+			}
+		}
+		clone.Origin = ""
 	case reconcile.SetRole:
 		f.Datasets[at(a.Dataset)].Role, f.Datasets[at(a.Dataset)].Slot = a.Role, a.Slot
 	case reconcile.Destroy:

@@ -12,6 +12,7 @@ import (
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/drivers/mem"
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
@@ -114,6 +115,25 @@ func TestExampleUpgrade(t *testing.T) {
 		}
 		if clones != 3 {
 			t.Errorf("%d clones, want those of ledger, snapshots and accounts: %+v", clones, l.Data)
+		}
+		// Its data are with two drivers, and one of its volumes is only for as long as
+		// the host is up.
+		gone := *after
+		gone.Tenants = []plans.Tenant{{Name: "validator", Node: after.Tenants[0].Node, Removed: true, Retention: after.Tenants[0].Retention}}
+		pass(&gone)
+		if seen, _, err := host.Runtime().Observe(t.Context(), "validator"); err != nil || len(seen) != 0 {
+			t.Errorf("removed, and %d instances are there, %v", len(seen), err)
+		}
+		for _, storage := range []drivers.Storage{host.Storage(), ramdisk.Storage()} {
+			sets, err := storage.Observe(t.Context(), "validator")
+			if err != nil || len(sets) == 0 {
+				t.Fatalf("%d datasets in the grace, %v", len(sets), err)
+			}
+			for _, set := range sets {
+				if set.Role == observed.Live {
+					t.Errorf("still live: %+v", set)
+				}
+			}
 		}
 	})
 }
