@@ -43,6 +43,10 @@ type Attempt struct {
 	// deployment starts with its core.
 	Shared map[string]string `json:"shared,omitempty"`
 
+	// Undoes is the target that is withheld, of an attempt of the way back from it;
+	// zero: it is none. Not all of it is back before the last such attempt has ended.
+	Undoes plans.Target `json:"undoes,omitzero"`
+
 	// Back is the direction; it never turns to forward again. Reason and Why
 	// say what turned it, Problem what was met.
 	Back    bool              `json:"back,omitempty"`

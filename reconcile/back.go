@@ -110,6 +110,9 @@ func (m *machine) carry(why string) {
 	m.rec.Attempt = nil
 	n := m.newAttempt(KindCore, Backward, old.Target)
 	n.carry(old)
+	if len(a.Restore) == 0 {
+		n.Undoes = a.Target
+	}
 	n.Exclusive = a.Exclusive
 	m.rec.Attempts++
 	m.rec.Attempt = n
@@ -408,6 +411,9 @@ func (m *machine) giveUp() {
 	if !a.blameless() {
 		m.rec.withhold(Withheld{Target: a.Target, Reason: a.Reason, Why: a.Why, Since: m.now,
 			Attempt: a.ID, Problem: cloneProblem(a.Problem)})
+	}
+	if p := m.rec.Past; p != nil && a.Undoes == p.To && !a.blameless() {
+		p.Stuck = a.Why // a way back that fails is not gone on with by itself
 	}
 	m.rec.Attempt, m.rec.Trouble = nil, nil
 }

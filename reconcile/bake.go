@@ -203,8 +203,11 @@ func (m *machine) wayBackFree() bool {
 
 // onBack is what the plan says about writes on a quiesced clone when going
 // back, the strictest of all volumes; "" where no write can be lost.
-func (m *machine) onBack() string {
-	if m.rec.Kept == nil || maps.Equal(m.rec.Kept.Data, m.rec.Current.Data) {
+func (m *machine) onBack() string { return m.onBackTo(m.rec.Kept) }
+
+// onBackTo is the same of a way back to another version.
+func (m *machine) onBackTo(v *Version) string {
+	if v == nil || maps.Equal(v.Data, m.rec.Current.Data) {
 		return ""
 	}
 	if m.want == nil {

@@ -149,6 +149,7 @@ func (m *machine) newIdle() *Attempt {
 	case m.target.Idle == "":
 		if idle != nil {
 			// The entry is gone: it is retired like a kept slot whose time is over.
+			m.departs()
 			m.rec.Kept, m.rec.KeptUntil, m.rec.Idle = idle, m.now, nil
 			m.recast = true
 		}

@@ -232,6 +232,8 @@ func (m *machine) completeCore() {
 	}
 	if k := m.rec.Kept; k != nil && m.want != nil && m.want.Idle != nil && k.Generation == m.target.Idle {
 		m.rec.Idle, m.rec.Kept = k, nil // flipped: it goes on as the named idle slot
+	} else if p := m.rec.Past; k != nil && p != nil && a.Undoes == p.To && p.Idle != nil && k.Slot == p.Idle.Slot && k.Generation == p.Idle.Generation {
+		m.rec.Idle, m.rec.Kept = k, nil // flipped back
 	}
 	if m.rec.Kept != nil {
 		soak := plans.Duration(0)

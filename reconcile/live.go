@@ -28,6 +28,7 @@ func (m *machine) liveEntry() plans.Entry {
 func (m *machine) newLive() *Attempt {
 	entry := m.liveEntry()
 	if sameEntry(entry, m.rec.Entry) {
+		m.departs()
 		m.rec.Target.Live = m.target.Live // read at next use
 		return nil
 	}
@@ -50,7 +51,11 @@ func (m *machine) reroute() bool {
 		return false
 	}
 	m.rec.Entry = cloneEntry(a.New.Entry)
-	m.event(TenantRerouted, "the routes of "+m.in.Name+" are as the plan says", "attempt", a.ID)
+	text := " are as the plan says"
+	if a.Op == Backward {
+		text = " are as they were before"
+	}
+	m.event(TenantRerouted, "the routes of "+m.in.Name+text, "attempt", a.ID)
 	return true
 }
 

@@ -34,6 +34,9 @@ type Record struct {
 	Idle *Version `json:"idle,omitempty"`
 	// Shared are the digests of the tenant-scoped services.
 	Shared map[string]string `json:"shared,omitempty"`
+	// Past is what it was before it began to move to the target it is at, or on
+	// its way to; nil where that is not on record.
+	Past *Past `json:"past,omitempty"`
 	// Entry is what the router shall have, without any hold.
 	Entry plans.Entry `json:"entry,omitzero"`
 	// Data are the volumes that ever held data of the tenant, by name.
@@ -198,6 +201,7 @@ func (r *Record) in(slot plans.Slot) *Version {
 func (r Record) clone() Record {
 	r.Current, r.Kept, r.Idle = r.Current.clone(), r.Kept.clone(), r.Idle.clone()
 	r.Shared = maps.Clone(r.Shared)
+	r.Past = r.Past.clone()
 	r.Entry = cloneEntry(r.Entry)
 	r.Data = maps.Clone(r.Data)
 	r.Attempt = r.Attempt.clone()

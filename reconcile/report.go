@@ -18,7 +18,11 @@ func (m *machine) say(s State, reason, why, next string) {
 
 // saySo reports a target that is withheld.
 func (m *machine) saySo(w *Withheld) {
-	m.say(HeldBack, w.Reason, targetText(w.Target)+" is held back here: "+w.Why,
+	why := targetText(w.Target) + " is held back here: " + w.Why
+	if p := m.past(); p != nil && p.Stuck != "" {
+		why += "; not all of it is back: " + p.Stuck
+	}
+	m.say(HeldBack, w.Reason, why,
 		"a new target in the plan, or the answer retry, tries again")
 	m.report.Problem = cloneProblem(w.Problem)
 }
@@ -57,11 +61,15 @@ func (m *machine) tell() {
 	m.saySteady()
 	rec := &m.rec
 	r.Tenant, r.Target, r.Op = m.in.Name, m.target, m.op()
+	returns := m.returnDue()
 	if a := rec.Attempt; a != nil {
 		r.Phase, r.InMotion, r.Op = a.Phase, true, a.Op
 		// One the plan moved on from is undone for another target, also where the
 		// plan has come back to its own.
-		r.ToTarget = a.Target == m.target && a.Reason != superseded
+		r.ToTarget = a.Target == m.target && a.Reason != superseded || a.Undoes == m.target && m.want != nil
+	}
+	if returns {
+		r.InMotion, r.ToTarget = true, true // also between two attempts of the way back
 	}
 	if cur := rec.Current; cur != nil {
 		r.Active, r.Generation = cur.Slot, cur.Generation
@@ -75,15 +83,20 @@ func (m *machine) tell() {
 	if rec.Removal != nil {
 		r.Phase = Removing
 	}
-	if m.want != nil && rec.Attempt == nil && rec.Current != nil && rec.Target == m.target {
+	if m.want != nil && rec.Attempt == nil && rec.Current != nil && !returns && m.reached() {
 		r.Done = true
 		rec.Release = m.want.Release
 	}
 	r.Release, r.Reached = rec.Release, rec.Target
 	if w := rec.withheld(m.target); m.want != nil && w != nil {
+		p := m.past()
 		r.Failed = true
-		r.Restored = rec.Attempt == nil
+		r.Restored = rec.Attempt == nil && (p == nil || m.isPast(p))
+		if r.Restored && p != nil {
+			r.Reached = p.Target
+		}
 	}
+	r.OneWay = m.oneWay()
 	if a := rec.Attempt; a != nil && a.Failing {
 		r.Failed = true
 	}
@@ -287,6 +300,19 @@ func (m *machine) keeps() (specs, images []string) {
 		for _, d := range []string{a.From, a.To} {
 			if s, ok := m.serviceOf(a.Aside, d); ok && d != "" {
 				add(&images, s.Image)
+			}
+		}
+	}
+	if p := m.rec.Past; p != nil {
+		if p.Idle != nil {
+			versions = append(versions, p.Idle)
+		}
+		for _, set := range []map[string]string{p.Shared, p.Sidecars} {
+			for name, d := range plans.Sorted(set) {
+				add(&specs, d)
+				if s, ok := m.serviceOf(name, d); ok {
+					add(&images, s.Image)
+				}
 			}
 		}
 	}

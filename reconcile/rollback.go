@@ -1,6 +1,10 @@
 package reconcile
 
-import "github.com/gitops-fleet/reconcile/plans"
+import (
+	"cmp"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
 
 // rollBack takes a person's word on this host: the tenant leaves the plan's
 // target for what it served before, and the target is withheld. An attempt
@@ -16,13 +20,13 @@ func (m *machine) rollBack() {
 	}
 }
 
-// takeBack begins the way back to what is kept, which must be the generation
-// from if one is named, and says why there is none.
+// takeBack begins the way back to what the tenant was before the plan's target,
+// which must be the generation from if one is named, and says why there is none.
 func (m *machine) takeBack(by, from string) (why string) {
-	a, kept := m.rec.Attempt, m.rec.Kept
+	a, kept, p := m.rec.Attempt, m.rec.Kept, m.past()
 	switch {
 	case a != nil && a.Target == m.target && !a.Back && m.before() == nil && a.Ordered:
-		return "nothing served before what serves now"
+		return nothingBefore
 	case a != nil && a.Target == m.target && !a.Back:
 		m.turn(RolledBack, by, nil)
 		return ""
@@ -30,36 +34,69 @@ func (m *machine) takeBack(by, from string) (why string) {
 		return "" // once it is over
 	case m.want == nil || m.rec.Current == nil:
 		return "nothing is there that could be taken back now"
+	case p == nil && from != "" && m.rec.Target != m.target && m.rec.Current.Generation == from:
+		m.withholdBack(by) // it never began to move
+		return ""
+	case p == nil:
+		if why := m.notKept(from); why != "" {
+			return why
+		}
+		return m.leave(kept, by, false)
+	case from != "" && p.Generation != from:
+		return "the version it came from is not the one on record"
+	}
+	if why := cmp.Or(m.oneWay(), m.barred(p)); why != "" {
+		return why
+	}
+	p.Stuck = ""
+	m.withholdBack(by)
+	return m.backwards(p, by, false)
+}
+
+// notKept says why the version that is kept is no way back of its own, where
+// nothing more is on record of what the tenant was before.
+func (m *machine) notKept(from string) (why string) {
+	kept := m.rec.Kept
+	switch {
 	case kept == nil || !kept.Baked:
 		return "no version is kept for the way back"
 	case from != "" && kept.Generation != from:
 		return "the version it came from is not the one that is kept"
+	case m.rec.Target == m.target && (kept.Target.Aside != m.target.Aside || kept.Target.Idle != m.target.Idle):
+		return "what ran beside the version it came from is not on record"
 	}
-	return m.leave(kept, by, false)
+	return ""
 }
 
-// leave begins the way back to the version that is kept, and says why it cannot:
-// on its own data, where nothing is lost or discard is meant, else on the data
-// as they are now.
-func (m *machine) leave(kept *Version, by string, discard bool) (why string) {
-	if len(kept.Data) > 0 && m.seen.Storage.Blind() {
-		return "the data of " + short(kept.Generation) + " cannot be seen now; say it again when they can"
-	}
-	if m.missingBack(kept) {
-		return "the spec or the data of " + short(kept.Generation) + " are not here any more"
-	}
+func (m *machine) withholdBack(by string) {
 	m.rec.withhold(Withheld{Target: m.target, Reason: RolledBack, Why: by, Since: m.now, Attempt: m.rec.Current.Attempt})
-	n := m.newAttempt(KindCore, Backward, kept.Target)
-	n.New, n.Reused = *kept.clone(), true
-	if m.rec.Current.Wrote && m.onBack() != "" && m.onBack() != plans.Discard && !discard {
-		n.carry(kept)
+}
+
+// leave begins the way back to a version that is still in its slot, and says why
+// it cannot: on its own data, where nothing is lost or discard is meant, else on
+// the data as they are now.
+func (m *machine) leave(v *Version, by string, discard bool) (why string) {
+	if len(v.Data) > 0 && m.seen.Storage.Blind() {
+		return "the data of " + short(v.Generation) + " cannot be seen now; say it again when they can"
+	}
+	if m.missingBack(v) {
+		return "the spec or the data of " + short(v.Generation) + " are not here any more"
+	}
+	if m.rec.withheld(m.target) == nil || discard {
+		m.withholdBack(by)
+	}
+	target := v.Target
+	if p := m.past(); p != nil {
+		target = p.Target
+	}
+	n := m.newAttempt(KindCore, Backward, target)
+	n.New, n.Reused = *v.clone(), true
+	n.New.Target = target
+	if word := m.onBackTo(v); m.rec.Current.Wrote && word != "" && word != plans.Discard && !discard {
+		n.carry(v)
 	}
 	n.Exclusive = m.want != nil && recreates(m.want)
-	m.rec.Attempts++
-	m.rec.Attempt, m.rec.Trouble = n, nil
-	m.event(TenantStarted, m.in.Name+" moves to "+m.moveText(n)+": "+by, "op", string(n.Op), "attempt", n.ID,
-		"slot", string(n.New.Slot), "generation", n.New.Generation)
-	return ""
+	return m.sets(n, by)
 }
 
 func (m *machine) noWayBack(why string) {

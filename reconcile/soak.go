@@ -119,6 +119,7 @@ func (m *machine) due() {
 	if len(m.actions) > 0 {
 		return
 	}
+	m.forgetPast()
 	if m.rec.Kept != nil {
 		m.retireDue()
 	}

@@ -216,6 +216,7 @@ func (m *machine) steady() {
 	case m.in.Want == nil:
 		m.vanished()
 		m.due()
+	case m.returning():
 	case m.blocked():
 		m.due()
 	case m.restoring():
@@ -227,6 +228,13 @@ func (m *machine) steady() {
 
 // onward begins the next attempt where one is wanted and may begin.
 func (m *machine) onward() bool {
+	if w := m.rec.withheld(m.target); w != nil && !m.reached() {
+		if !m.retryAnswer(w) {
+			m.saySo(w)
+			return false
+		}
+		m.retry()
+	}
 	a := m.next()
 	if a == nil {
 		if m.rec.Target != m.target {
@@ -239,17 +247,10 @@ func (m *machine) onward() bool {
 		}
 		return false
 	}
-	if w := m.rec.withheld(m.target); w != nil {
-		if m.retryAnswer(w) {
-			m.retry()
-		} else {
-			m.saySo(w)
-			return false
-		}
-	}
 	if m.stopped(a) {
 		return false
 	}
+	m.departs()
 	m.rec.Attempts++
 	m.rec.Attempt, m.rec.Trouble = a, nil
 	m.event(TenantStarted, m.subject()+" moves to "+m.moveText(a), "op", string(a.Op), "attempt", a.ID,
@@ -293,6 +294,8 @@ func (m *machine) moveText(a *Attempt) string {
 		return "being without it"
 	case a.Kind == KindAside:
 		return short(a.To)
+	case a.Kind == KindLive && a.Op == Backward:
+		return "the routes it had"
 	case a.Kind == KindLive:
 		return "the plan's routes"
 	}

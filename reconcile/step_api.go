@@ -174,8 +174,13 @@ type Report struct {
 	Reached plans.Target `json:"reached,omitzero"`
 	// NoWayBack says why the tenant cannot go back though the rollout told it to.
 	NoWayBack string `json:"noWayBack,omitempty"`
-	// InMotion says that an attempt is under way, ToTarget that it is one to
-	// Target, or back from it: not one to something the plan wanted before.
+	// OneWay says why the tenant could not be taken back from Target to what it
+	// came from, were it told to; empty where it could be, and where there is
+	// nothing to take back.
+	OneWay string `json:"oneWay,omitempty"`
+	// InMotion says that an attempt is under way, or the next one of a way back is
+	// due, ToTarget that it is one to Target, or back from it: not one to something
+	// the plan wanted before.
 	InMotion bool `json:"inMotion,omitempty"`
 	ToTarget bool `json:"toTarget,omitempty"`
 	// Kept is the slot kept for the way back, until KeptUntil.
