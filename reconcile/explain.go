@@ -83,23 +83,33 @@ func serves(rec Record) []string {
 	default:
 		lines = append(lines, "The way back is "+versionText(kept)+", kept until "+stamp(rec.KeptUntil)+".")
 	}
-	if rec.Kept != nil && cur.Wrote {
-		lines = append(lines, wayBackCost(rec)...)
-	}
+	lines = append(lines, rec.WayBackCost()...)
 	if rec.Idle != nil {
 		lines = append(lines, "The named idle slot runs "+versionText(rec.Idle)+".")
 	}
 	return lines
 }
 
-// wayBackCost says what the way back would leave behind, as last measured.
-func wayBackCost(rec Record) []string {
+var wayBackText = map[string]string{
+	"":            "Going back would leave behind",
+	plans.Discard: "Going back would leave behind",
+	plans.Stay:    "Going back would ask first about",
+	plans.Carry:   "Going back would take along",
+}
+
+// WayBackCost says, for people, what the version that is kept does not have of the
+// data, as last measured: a way back on its own data (onBack: discard) leaves that
+// behind. Nothing where nothing was answered with a write.
+func (rec Record) WayBackCost() []string {
+	if rec.Current == nil || rec.Kept == nil || !rec.Current.Wrote {
+		return nil
+	}
 	var lines []string
 	for name, id := range plans.Sorted(rec.Current.Data) {
 		if rec.Kept.Data[name] == "" || rec.Kept.Data[name] == id {
 			continue
 		}
-		line := "Going back would leave behind what was written to " + name + " since " + stamp(rec.Current.Since)
+		line := wayBackText[rec.Current.OnBack] + " what was written to " + name + " since " + stamp(rec.Current.Since)
 		if m, ok := rec.Measured[id]; ok && m.Bytes >= 0 {
 			line += ": " + bytesText(m.Bytes) + " at " + stamp(m.At)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
@@ -31,11 +32,14 @@ closes it; it works while the rollout is under way and after it was completed.
 ` + "`reconcile data`" + ` lists, with all volumes of it that were snapshotted in the
 same act: a clone of it serves, and the data of now are kept aside. It says first
 how much was written since. Without --local it only asks: the question waits for
-a decision in git. --dry-run says what it would leave behind, and does nothing.
+a decision in git.
+
+--dry-run says where it would lead and what it would leave behind, and does nothing.
 
 --local says that you know this; the host's configuration must allow it
 (allowLocal: true).`,
-		Example: `  reconcile rollback acme --local
+		Example: `  reconcile rollback acme --dry-run
+  reconcile rollback acme --local
   reconcile rollback acme --data acme.data.blue-origin.a7-4c1d --dry-run
   reconcile rollback acme --data acme.data.blue-origin.a7-4c1d --local
   reconcile rollback --rollout ro-1f3a2b --local --reason "5xx on login"`,
@@ -56,8 +60,10 @@ a decision in git. --dry-run says what it would leave behind, and does nothing.
 				return usage{error: errors.New("--data is of one tenant, and --rollout of many"), hint: helpOf(cmd)}
 			case data != "":
 				return p.rollBackData(cmd.Context(), set, args[0], data, local, dry)
+			case dry && rollout != "":
+				return usage{error: errors.New("--dry-run is of one tenant; `reconcile rollout show " + rollout + "` says who is where"), hint: helpOf(cmd)}
 			case dry:
-				return usage{error: errors.New("--dry-run goes with --data; `reconcile explain` says what the way back of a tenant is"), hint: helpOf(cmd)}
+				return p.rollbackForeseen(cmd.Context(), set, args[0])
 			}
 			if !local {
 				return usage{error: errors.New("rollback changes what git does not say: repeat it with --local, or revert the commit in git"), hint: helpOf(cmd)}
@@ -79,10 +85,66 @@ a decision in git. --dry-run says what it would leave behind, and does nothing.
 	cmd.Flags().BoolVar(&local, "local", false, "yes: by this host's word, not git's")
 	cmd.Flags().StringVar(&rollout, "rollout", "", "send all back that this rollout moved")
 	cmd.Flags().StringVar(&data, "data", "", "send the data back to this snapshot")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "with --data: say what it would leave behind, and change nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what it would lead to and leave behind, and change nothing (of a tenant)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever reads it later (of a rollout)")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("rollout", p.completeRollout))
 	return cmd
+}
+
+// rollbackForeseen says what a rollback of a tenant would lead to.
+func (p *program) rollbackForeseen(ctx context.Context, set settings, tenant string) error {
+	t, _, done, err := p.ask(ctx, set)
+	if err != nil {
+		return err
+	}
+	defer done()
+	e, err := t.Explain(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	if err := hasWayBack(e); err != nil {
+		return err
+	}
+	to := e.Record.Current // an attempt under way is undone
+	if e.Record.Attempt == nil {
+		to = e.Record.Kept
+	}
+	r := foreseen{Tenant: tenant, From: generationOf(e), Leaves: e.Record.WayBackCost()}
+	if to != nil {
+		r.To, r.Slot = to.Generation, to.Slot
+	}
+	if set.Output == "json" {
+		return p.json(r)
+	}
+	if e.Record.Attempt != nil {
+		fmt.Fprintf(p.stdout, "%s: what is under way is undone; %s goes on serving\n", tenant, orDash(generation(r.To)))
+		return nil
+	}
+	fmt.Fprintf(p.stdout, "%s: goes back from %s to %s in %s\n", tenant, orDash(generation(r.From)), generation(r.To), r.Slot)
+	for _, line := range r.Leaves {
+		fmt.Fprintf(p.stdout, "  %s\n", line)
+	}
+	return nil
+}
+
+// foreseen is what a rollback of a tenant would lead to, as JSON.
+type foreseen struct {
+	Tenant string     `json:"tenant"`
+	From   string     `json:"from"`
+	To     string     `json:"to"`
+	Slot   plans.Slot `json:"slot,omitempty"`
+	// Leaves says what of the data the version it goes back to does not have.
+	Leaves []string `json:"leaves,omitempty"`
+}
+
+// tellCost says before a way back what it costs.
+func (p *program) tellCost(set settings, e agent.Explanation) {
+	if set.Output == "json" || e.Record.Attempt != nil {
+		return
+	}
+	for _, line := range e.Record.WayBackCost() {
+		fmt.Fprintf(p.stdout, "%s: %s\n", e.Status.Name, line)
+	}
 }
 
 func (p *program) rollbackByDaemon(ctx context.Context, set settings, tenant string, c *agent.Client) error {
@@ -93,6 +155,7 @@ func (p *program) rollbackByDaemon(ctx context.Context, set settings, tenant str
 	if err := hasWayBack(before); err != nil {
 		return err
 	}
+	p.tellCost(set, before)
 	if err := c.Rollback(ctx, tenant); err != nil {
 		return err
 	}
@@ -119,6 +182,7 @@ func (p *program) rollbackHere(ctx context.Context, set settings, tenant string)
 		if err := hasWayBack(before); err != nil {
 			return err
 		}
+		p.tellCost(set, before)
 		if err := a.Rollback(tenant); err != nil {
 			return err
 		}

@@ -131,7 +131,7 @@ func (e DataEffect) Text() string {
 		case plans.Carry:
 			return text + "brings the old version to the new data (onBack: carry)"
 		case plans.Discard:
-			return text + "leaves that behind (onBack: discard)"
+			return text + "leaves behind what was written since the switch (onBack: discard)"
 		}
 		return text + "asks first (onBack: stay)"
 	case "snapshot":

@@ -108,7 +108,7 @@ func TestDataIsDrawn(t *testing.T) {
 		w.agent.Refresh()
 		w.pass()
 		if e, err = w.agent.Explain("t00"); err != nil || !strings.Contains(strings.Join(reconcile.Explain(e.Report, e.Record), "\n"),
-			"Going back would leave behind what was written to data since 2000-01-01 00:00:") || e.Record.Measured[now.ID].Bytes < 3 {
+			"Going back would ask first about what was written to data since 2000-01-01 00:00:") || e.Record.Measured[now.ID].Bytes < 3 {
 			t.Errorf("explained as %q, measured %+v, %v", reconcile.Explain(e.Report, e.Record), e.Record.Measured, err)
 		}
 		if _, err := w.agent.RestoreCost(t.Context(), "t00", now.ID); err == nil || !strings.Contains(err.Error(), "no such snapshot") {
