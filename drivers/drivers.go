@@ -161,6 +161,9 @@ type Storage interface {
 	Traits() StorageTraits
 
 	// Observe returns the datasets we own of the named tenants (of all, if none).
+	// A storage that is Parted and could not see some of its parts returns what is
+	// in the others with an *observed.Partial that names them; with any other error
+	// nothing was seen.
 	Observe(ctx context.Context, tenants ...string) ([]observed.Dataset, error)
 
 	// Create makes an empty live dataset for the order, or finds the one made
@@ -212,6 +215,23 @@ type Storage interface {
 // volume: its source, its fields, and whether what it is kept on is there.
 type VolumeChecker interface {
 	CheckVolume(ctx context.Context, v plans.Volume) error
+}
+
+// VolumesChecker is a Storage that can say beforehand whether it could take one
+// snapshot over volumes of a tenant, by name.
+type VolumesChecker interface {
+	CheckVolumes(ctx context.Context, vs map[string]plans.Volume) error
+}
+
+// Parted is a Storage whose data lie in parts, such as pools, of which each can be
+// away while the others are there. Who has neither data nor a volume in a part has
+// nothing to do with it.
+type Parted interface {
+	// Part names the part that new data of the volume would be made in.
+	Part(v plans.Volume) string
+
+	// PartOf names the part a dataset or snapshot is in.
+	PartOf(dataset string) string
 }
 
 // Prober asks one instance how it is. Err of the returned error is class

@@ -34,6 +34,8 @@ type Storage struct {
 	// BreakClone has the next clone on s end halfway, as if we had died: s is
 	// not used again, the suite goes on with the returned storage.
 	BreakClone func(t *testing.T, s drivers.Storage, snapshot string, want drivers.VolumeOrder) drivers.Storage
+	// Parts returns a storage without data of which a part can be taken away.
+	Parts func(t *testing.T) Parts
 }
 
 // RunStorage runs the suite.
@@ -65,6 +67,8 @@ func StorageCases(h Storage) []Case {
 		{"Reopen", Storage.reopen},
 		{"Written", Storage.written},
 		{"Free", Storage.free},
+		{"Tune", Storage.tune},
+		{"PartAway", Storage.part},
 	})
 }
 

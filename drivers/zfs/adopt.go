@@ -39,7 +39,7 @@ func (d *Driver) adopt(ctx context.Context, s *survey, name string, want drivers
 		return observed.Dataset{}, refused(op, name, "it is not mounted by ZFS: mountpoint="+e.value("mountpoint")+", canmount="+e.value("canmount"),
 			"`zfs set mountpoint=/some/where canmount=on "+name+"`")
 	}
-	d.known.made(want.Tenant, parentOf(name))
+	d.pool(name).known.made(want.Tenant, parentOf(name))
 	if err := d.set(ctx, name, props); err != nil {
 		return observed.Dataset{}, problem(op, name, err)
 	}

@@ -39,7 +39,7 @@ func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want driv
 	if !d.oursSnapshot(from) || !d.ours(found[of]) {
 		return observed.Dataset{}, conflict(op, snapshot, "there is no such snapshot of ours")
 	}
-	d.known.made(want.Tenant, parent)
+	d.pool(parent).known.made(want.Tenant, parent)
 	switch e := found[name]; {
 	case e == nil:
 	case !d.ours(e):
@@ -71,7 +71,7 @@ func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want driv
 	if e.zvol() {
 		e.values["mounted"] = "no"
 	}
-	d.known.cloned(name, of)
+	d.pool(name).known.cloned(name, of)
 	o, err := d.finish(ctx, op, e, want)
 	o.Created = d.cfg.Now().UTC()
 	return o, err

@@ -68,7 +68,7 @@ func TestZvol(t *testing.T) {
 func conform(t *testing.T, like plans.Volume) {
 	vm.Only(t)
 	var b *bench
-	drivertest.RunStorage(t, drivertest.Storage{
+	h := drivertest.Storage{
 		New: func(t *testing.T) drivers.Storage {
 			b = newBench(t)
 			return b.open(t)
@@ -100,7 +100,26 @@ func conform(t *testing.T, like plans.Volume) {
 			c.Look = true // does not mount it by looking
 			return must[*Driver](t)(New(c))
 		},
-	})
+	}
+	if like.Size == "" { // a small pool is no place for a zvol
+		h.Parts = inTwoPools
+	}
+	drivertest.RunStorage(t, h)
+}
+
+// inTwoPools is a driver with a root in the pool of the VM and one in a pool that
+// can be exported.
+func inTwoPools(t *testing.T) drivertest.Parts {
+	stays, leaves := newBench(t), smallPool(t)
+	c := stays.config()
+	c.Roots = append(c.Roots, leaves.root)
+	return drivertest.Parts{
+		Open:   func() drivers.Storage { return must[*Driver](t)(New(c)) },
+		Stays:  plans.Volume{Source: stays.root + "/data"},
+		Leaves: plans.Volume{Source: leaves.root + "/data"},
+		Leave:  func() { run(t, "zpool", "export", "small") },
+		Return: func() { run(t, "zpool", "import", "-N", "-d", "/disk", "small") },
+	}
 }
 
 // use binds the data of a dataset in a namespace of its own, as an instance does.

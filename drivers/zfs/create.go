@@ -26,7 +26,7 @@ func (d *Driver) Create(ctx context.Context, _ string, want drivers.VolumeOrder)
 	if err != nil {
 		return observed.Dataset{}, err
 	}
-	s, err := d.survey(ctx, d.cfg.Roots, datasetsOnly)
+	s, err := d.survey(ctx, d.pool(parent).roots, datasetsOnly)
 	if err != nil {
 		return observed.Dataset{}, problem(op, ref, err)
 	}
@@ -43,7 +43,7 @@ func (d *Driver) Create(ctx context.Context, _ string, want drivers.VolumeOrder)
 	if err := d.parents(ctx, s, parent); err != nil {
 		return observed.Dataset{}, problem(op, parent, err)
 	}
-	d.known.made(want.Tenant, parent)
+	d.pool(parent).known.made(want.Tenant, parent)
 	if err := d.make(ctx, name, want); err != nil {
 		return observed.Dataset{}, problem(op, name, err)
 	}

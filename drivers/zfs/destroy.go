@@ -67,7 +67,7 @@ func (d *Driver) Destroy(ctx context.Context, _ string, dataset string) error {
 		}
 		return problem(op, dataset, err)
 	}
-	d.known.gone(dataset)
+	d.pool(dataset).known.gone(dataset)
 	if strings.HasPrefix(at.point, d.cfg.Mounts+"/") {
 		os.Remove(at.point) // left empty by what was mounted there
 	}

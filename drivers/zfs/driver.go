@@ -40,7 +40,7 @@ type Config struct {
 type Driver struct {
 	cfg   Config
 	guard guard
-	known memory
+	pools []*pool
 
 	mounting sync.Mutex // held while a zvol is mounted, so that none is twice
 
@@ -78,7 +78,7 @@ func New(cfg Config) (*Driver, error) {
 			return nil, observed.Wrap("open storage", cfg.Mounts, observed.Refused, err, "set drivers.zfs.mounts to a folder this user may write")
 		}
 	}
-	return &Driver{cfg: cfg, tried: map[string]time.Time{}, going: map[string]bool{}}, nil
+	return &Driver{cfg: cfg, pools: poolsOf(cfg.Roots), tried: map[string]time.Time{}, going: map[string]bool{}}, nil
 }
 
 // Traits implements drivers.Storage.

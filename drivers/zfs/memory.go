@@ -8,7 +8,7 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-// memory is where the last look at everything found whose datasets, so that a
+// memory is where the last look at all of a pool found whose datasets, so that a
 // look at one tenant costs what that tenant has. It is a hint: what is missing
 // from its place is looked for everywhere.
 type memory struct {

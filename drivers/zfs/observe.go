@@ -6,39 +6,78 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
-// Observe implements drivers.Storage: one zfs command for all datasets, one for
-// all snapshots, and one for the holds where there are any. Named tenants are
-// looked for where the last look at everything found them, by one command for
-// both.
+// Observe implements drivers.Storage: of each pool one zfs command for all
+// datasets, one for all snapshots, and one for the holds where there are any. Named
+// tenants are looked for where the last look at everything found them, by one
+// command for both.
 func (d *Driver) Observe(ctx context.Context, tenants ...string) ([]observed.Dataset, error) {
+	if len(d.pools) == 1 {
+		return d.observe(ctx, d.pools[0], tenants)
+	}
+	var (
+		mu   sync.Mutex // guards what follows
+		all  []observed.Dataset
+		away = map[string]*observed.Problem{}
+		wg   sync.WaitGroup
+	)
+	for _, p := range d.pools {
+		wg.Go(func() {
+			seen, err := p.look(ctx, len(tenants) == 0, func(ctx context.Context) ([]observed.Dataset, error) {
+				return d.observe(ctx, p, tenants)
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				away[p.name] = observed.Wrap("observe", p.name, observed.Environment, err, "")
+			}
+			all = append(all, seen...)
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(all, func(a, b observed.Dataset) int { return strings.Compare(a.ID, b.ID) })
+	if len(away) > 0 {
+		return all, &observed.Partial{Parts: away}
+	}
+	return all, nil
+}
+
+// observe looks at one pool.
+func (d *Driver) observe(ctx context.Context, p *pool, tenants []string) ([]observed.Dataset, error) {
 	if len(tenants) > 0 {
-		if below, known := d.known.parents(tenants); known {
+		if below, known := p.known.parents(tenants); known {
 			if len(below) == 0 {
 				return nil, nil
 			}
-			seen, err := d.observe(ctx, below, tenants)
-			if err == nil && d.known.complete(tenants, seen) {
+			seen, err := d.see(ctx, p, below, tenants)
+			if err == nil && p.known.complete(tenants, seen) {
 				return seen, nil
 			}
 			// Something is gone from where it was: look where it went.
 		}
 	}
-	all, err := d.observe(ctx, d.cfg.Roots, nil)
+	all, err := d.see(ctx, p, p.roots, nil)
 	if err != nil {
 		return nil, err
 	}
-	d.known.learn(all)
-	if len(tenants) == 0 {
-		return all, nil
-	}
-	return slices.DeleteFunc(all, func(s observed.Dataset) bool { return !slices.Contains(tenants, s.Tenant) }), nil
+	p.known.learn(all)
+	return of(tenants, all), nil
 }
 
-func (d *Driver) observe(ctx context.Context, below, tenants []string) ([]observed.Dataset, error) {
+// of are the datasets of the tenants, all if none are named.
+func of(tenants []string, all []observed.Dataset) []observed.Dataset {
+	if len(tenants) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, func(s observed.Dataset) bool { return !slices.Contains(tenants, s.Tenant) })
+}
+
+// see returns what is ours below some datasets of a pool, of the tenants.
+func (d *Driver) see(ctx context.Context, p *pool, below, tenants []string) ([]observed.Dataset, error) {
 	what := everything
 	if len(tenants) > 0 {
 		what = few
@@ -55,14 +94,14 @@ func (d *Driver) observe(ctx context.Context, below, tenants []string) ([]observ
 			return nil, problem("observe", "mount tables", err)
 		}
 	}
-	if err := d.holds(ctx, s); err != nil {
+	if err := d.holds(ctx, p.name, s); err != nil {
 		return nil, problem("observe", "holds", err)
 	}
 	var out []observed.Dataset
 	for _, e := range s.datasets {
 		if d.ours(e) {
 			out = append(out, d.live(s, e))
-			d.known.cloned(e.name, parentOf(e.origin()))
+			p.known.cloned(e.name, parentOf(e.origin()))
 		}
 	}
 	for _, e := range s.snapshots {
@@ -70,14 +109,12 @@ func (d *Driver) observe(ctx context.Context, below, tenants []string) ([]observ
 			out = append(out, d.past(s, e))
 		}
 	}
-	if len(tenants) > 0 {
-		out = slices.DeleteFunc(out, func(s observed.Dataset) bool { return !slices.Contains(tenants, s.Tenant) })
-	}
+	out = of(tenants, out)
 	slices.SortFunc(out, func(a, b observed.Dataset) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
 }
 
-// survey is one look at all that lies below some datasets.
+// survey is one look at all that lies below some datasets of a pool.
 type survey struct {
 	datasets, snapshots []*entry
 	named               map[string]*entry   // of datasets
@@ -101,38 +138,34 @@ const (
 
 func (d *Driver) survey(ctx context.Context, below []string, what extent) (*survey, error) {
 	s := &survey{named: map[string]*entry{}, hangs: map[string][]string{}, held: map[string][]string{}, problems: map[string]*observed.Problem{}}
-	for pool, roots := range byPool(below) {
-		types := "filesystem,volume"
-		if what == few {
-			types += ",snapshot"
+	pool, types := poolOf(below[0]), "filesystem,volume"
+	if what == few {
+		types += ",snapshot"
+	}
+	args := []string{"get", "-H", "-p", "-r", "-t", types, "-o", "name,property,value,source", strings.Join(datasetProperties, ",")}
+	out, err := d.zfs(ctx, pool, append(args, below...)...)
+	if err != nil {
+		return nil, rootless(strings.Join(below, ", "), err)
+	}
+	list, err := entries(out)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if e.snapshot() {
+			s.snapshots = append(s.snapshots, e)
+		} else {
+			s.datasets = append(s.datasets, e)
 		}
-		args := []string{"get", "-H", "-p", "-r", "-t", types, "-o", "name,property,value,source", strings.Join(datasetProperties, ",")}
-		out, err := d.zfs(ctx, pool, append(args, roots...)...)
-		if err != nil {
-			return nil, rootless(strings.Join(roots, ", "), err)
-		}
-		list, err := entries(out)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range list {
-			if e.snapshot() {
-				s.snapshots = append(s.snapshots, e)
-			} else {
-				s.datasets = append(s.datasets, e)
-			}
-		}
-		if what != everything {
-			continue
-		}
+	}
+	if what == everything {
 		args = []string{"list", "-H", "-p", "-r", "-t", "snapshot", "-o", "name," + strings.Join(snapshotProperties, ",")}
-		if out, err = d.zfs(ctx, pool, append(args, roots...)...); err != nil {
-			return nil, rootless(strings.Join(roots, ", "), err)
+		if out, err = d.zfs(ctx, pool, append(args, below...)...); err != nil {
+			return nil, rootless(strings.Join(below, ", "), err)
 		}
-		if list, err = rows(out, snapshotProperties); err != nil {
+		if s.snapshots, err = rows(out, snapshotProperties); err != nil {
 			return nil, err
 		}
-		s.snapshots = append(s.snapshots, list...)
 	}
 	for _, e := range s.datasets {
 		s.named[e.name] = e
@@ -144,35 +177,25 @@ func (d *Driver) survey(ctx context.Context, below []string, what extent) (*surv
 	return s, nil
 }
 
-func byPool(names []string) map[string][]string {
-	m := map[string][]string{}
-	for _, n := range names {
-		m[poolOf(n)] = append(m[poolOf(n)], n)
-	}
-	return m
-}
-
 // atOnce bounds the names in one command.
 const atOnce = 500
 
 // holds asks who holds the snapshots of ours that are held.
-func (d *Driver) holds(ctx context.Context, s *survey) error {
-	held := map[string][]string{}
+func (d *Driver) holds(ctx context.Context, pool string, s *survey) error {
+	var held []string
 	for _, e := range s.snapshots {
 		if e.number("userrefs") > 0 && d.oursSnapshot(e) {
-			held[poolOf(e.name)] = append(held[poolOf(e.name)], e.name)
+			held = append(held, e.name)
 		}
 	}
-	for pool, names := range held {
-		for chunk := range slices.Chunk(names, atOnce) {
-			out, err := d.zfs(ctx, pool, append([]string{"holds", "-H"}, chunk...)...)
-			if err != nil && !says(err, "does not exist") {
-				return err
-			}
-			for line := range strings.Lines(out) {
-				if f := strings.SplitN(line, "\t", 3); len(f) == 3 {
-					s.held[f[0]] = append(s.held[f[0]], f[1])
-				}
+	for chunk := range slices.Chunk(held, atOnce) {
+		out, err := d.zfs(ctx, pool, append([]string{"holds", "-H"}, chunk...)...)
+		if err != nil && !says(err, "does not exist") {
+			return err
+		}
+		for line := range strings.Lines(out) {
+			if f := strings.SplitN(line, "\t", 3); len(f) == 3 {
+				s.held[f[0]] = append(s.held[f[0]], f[1])
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func (d *Driver) Promote(ctx context.Context, _ string, dataset string) error {
 		if _, err := d.zfs(ctx, poolOf(dataset), "promote", dataset); err != nil {
 			return problem(op, dataset, err)
 		}
-		d.known.cloned(dataset, parentOf(from.origin()))
+		d.pool(dataset).known.cloned(dataset, parentOf(from.origin()))
 		if from.origin() == "" {
 			return nil
 		}
@@ -45,7 +45,7 @@ func (d *Driver) Promote(ctx context.Context, _ string, dataset string) error {
 // lineage returns a dataset of ours and what it was cloned from. What that was at
 // the last look is asked for in the same command.
 func (d *Driver) lineage(ctx context.Context, op, dataset string) (e, from *entry, err error) {
-	guess := d.known.origin(dataset)
+	guess := d.pool(dataset).known.origin(dataset)
 	if guess == "" || d.root(dataset) == "" {
 		if e, err = d.there(ctx, op, dataset); err != nil {
 			return nil, nil, err

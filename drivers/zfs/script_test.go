@@ -15,6 +15,7 @@ import (
 // answer is what the zfs of a script says to commands that begin so.
 type answer struct {
 	Begins string // the arguments, joined by blanks
+	On     string // a word that is among them, "" for any
 	Out    string
 	Err    string        // and an exit status of 1
 	Hangs  bool          // until the file "go" is in the script's folder
@@ -45,7 +46,7 @@ func play(dir, args string) int {
 		return 3
 	}
 	for _, a := range script {
-		if !strings.HasPrefix(args, a.Begins) {
+		if !strings.HasPrefix(args, a.Begins) || !strings.Contains(args, a.On) {
 			continue
 		}
 		for a.Hangs {

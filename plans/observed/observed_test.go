@@ -36,6 +36,18 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+func TestPartial(t *testing.T) {
+	away := &observed.Problem{Op: "observe", Ref: "fast", Class: observed.Environment, Text: "no such pool", Hint: "zpool import"}
+	err := error(&observed.Partial{Parts: map[string]*observed.Problem{"slow": {Text: "no answer"}, "fast": away}})
+	if err.Error() != "observe fast: no such pool; no answer" {
+		t.Errorf("%q", err)
+	}
+	var p *observed.Problem
+	if !errors.As(err, &p) || p != away || observed.ClassOf(err) != observed.Environment {
+		t.Errorf("who knows of no parts is told %+v", p)
+	}
+}
+
 func TestSight(t *testing.T) {
 	if !(observed.Sight{}).Blind() || !(observed.Sight{At: time.Unix(1, 0), Err: &observed.Problem{}}).Blind() || (observed.Sight{At: time.Unix(1, 0)}).Blind() {
 		t.Error("blind is: never looked, or the last look failed")

@@ -3,6 +3,9 @@ package observed
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/gitops-fleet/reconcile/plans"
 )
 
 // Class says what an error means for what comes next. It belongs to the
@@ -76,4 +79,27 @@ func ClassOf(err error) Class {
 		return p.Class
 	}
 	return Transient
+}
+
+// Partial is the error of a look that could not see some parts of what it looked
+// at. What was returned beside it is whole for every part it does not name.
+type Partial struct {
+	Parts map[string]*Problem // why, by part
+}
+
+func (p *Partial) Error() string {
+	var all []string
+	for _, why := range plans.Sorted(p.Parts) {
+		all = append(all, why.Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+// Unwrap returns the problems in the order of their parts.
+func (p *Partial) Unwrap() []error {
+	var all []error
+	for _, why := range plans.Sorted(p.Parts) {
+		all = append(all, why)
+	}
+	return all
 }

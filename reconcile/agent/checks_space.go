@@ -69,9 +69,16 @@ func (x *executor) checkData(ctx context.Context, tenant string, c reconcile.Che
 	if err != nil {
 		return "", refused(err.Error(), "name a volume driver this host has")
 	}
+	const op = "look at data"
 	all, err := st.Observe(ctx, tenant)
+	dark, err := partly(st, op, err)
 	if err != nil {
-		return "", observed.Wrap("look at data", c.Dataset, observed.Environment, err, "")
+		return "", observed.Wrap(op, c.Dataset, observed.Environment, err, "")
+	}
+	if len(dark.why) > 0 {
+		if why := dark.why[dark.PartOf(c.Dataset)]; why != nil {
+			return "", why
+		}
 	}
 	for i := range all {
 		switch d := &all[i]; {

@@ -55,7 +55,7 @@ type rehearsal struct {
 	controller string // found beside the real route table
 	unseen     []*observed.Problem
 	blind      map[string]*observed.Problem // runtimes that could not be seen
-	dark       map[string]*observed.Problem // storages that could not be seen
+	seen       *sight                       // of the real host
 	here       map[string]bool              // tenants that were here before
 	before     map[string]reconcile.Report
 	first      map[string]reconcile.Report // the first report that named a change
@@ -95,7 +95,7 @@ func (a *Agent) rehearse(ctx context.Context, plan *plans.Plan) (*rehearsal, err
 	w := &rehearsal{here: map[string]bool{}, now: a.now(), commit: plan.Commit, before: map[string]reconcile.Report{},
 		first: map[string]reconcile.Report{}, actions: map[string][]reconcile.Action{}}
 	w.begin = w.now
-	w.unseen, w.blind, w.dark = seen.problems(), seen.runtimeErr, seen.storageErr
+	w.unseen, w.blind, w.seen = seen.problems(), seen.runtimeErr, seen
 	host := mem.New(mem.Config{Now: func() time.Time { return w.now }})
 	for _, name := range seen.tenants() {
 		facts := seen.merge(observed.Tenant{}, name, drivenBy{runtime: a.defaultRuntime})
@@ -269,12 +269,7 @@ func (w *rehearsal) blindfold() {
 
 // darkTo is why the data of m could not be seen; nil if they could.
 func (w *rehearsal) darkTo(m *member) *observed.Problem {
-	for _, name := range w.engine.storagesOf(m) {
-		if err := w.dark[name]; err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.seen.blindStorage(observed.Tenant{}, w.engine.drivenBy(m))
 }
 
 func (w *rehearsal) heard(name string) {
@@ -354,6 +349,11 @@ func (s *sight) problems() []*observed.Problem {
 	}
 	for _, name := range sortedKeys(s.storageErr, cmp.Compare[string]) {
 		out = append(out, s.storageErr[name])
+	}
+	for _, a := range plans.Sorted(s.away) {
+		for _, why := range plans.Sorted(a.why) {
+			out = append(out, why)
+		}
 	}
 	return out
 }

@@ -362,7 +362,7 @@ func (e *Engine) Saw(s *sight) {
 func (e *Engine) saw(m *member, s *sight) {
 	before := m.facts
 	runtime := e.runtimeName(m)
-	m.facts = s.merge(before, m.name, drivenBy{e.inCharge(m), e.storagesOf(m)})
+	m.facts = s.merge(before, m.name, e.drivenBy(m))
 	if runtime != "" && e.runtimes[runtime] == nil {
 		m.facts.Runtime.Err = &observed.Problem{Op: "look at instances of", Ref: runtime, Class: observed.Refused,
 			Text: "this host has no such runtime", Hint: "name it under drivers in this host's configuration"}
@@ -421,20 +421,14 @@ func (e *Engine) runtimeName(m *member) string {
 // inCharge is the runtime that is in charge of m, by its name.
 func (e *Engine) inCharge(m *member) string { return cmp.Or(e.runtimeName(m), e.env.Runtime) }
 
-// storagesOf are the storages m has to do with: those of its plan, and those its
-// data are in.
-func (e *Engine) storagesOf(m *member) []string {
-	var names []string
+// drivenBy names what m has to do with: the runtime in charge, and the storages and
+// parts of them that its plan names and its data are in.
+func (e *Engine) drivenBy(m *member) drivenBy {
+	by := drivenBy{runtime: e.inCharge(m), storage: e.storage, data: m.rec.Data}
 	if m.want != nil {
-		for _, v := range m.want.Volumes {
-			names = append(names, cmp.Or(v.Driver, e.storage))
-		}
+		by.volumes = m.want.Volumes
 	}
-	for _, d := range m.rec.Data {
-		names = append(names, cmp.Or(d.Driver, e.storage))
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return by
 }
 
 // elsewhere is the node the plan puts a tenant on, if that is not this one.

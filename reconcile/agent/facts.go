@@ -1,11 +1,15 @@
 package agent
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
 
+	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
 // tenants lists whoever something was seen of.
@@ -39,7 +43,7 @@ func (s *sight) merge(before observed.Tenant, name string, by drivenBy) observed
 		f.Router = observed.Sight{At: s.at}
 		f.Route = s.routes[name]
 	}
-	if err := s.blindStorage(before, by.storages); err != nil {
+	if err := s.blindStorage(before, by); err != nil {
 		f.Storage.Err = err
 	} else {
 		f.Storage = observed.Sight{At: s.at}
@@ -51,26 +55,49 @@ func (s *sight) merge(before observed.Tenant, name string, by drivenBy) observed
 	return f
 }
 
-// drivenBy names the drivers a tenant has to do with.
+// drivenBy names what a tenant has to do with.
 type drivenBy struct {
-	runtime  string
-	storages []string
+	runtime string
+	storage string // the default
+	volumes map[string]plans.Volume
+	data    map[string]reconcile.Data // of its record
 }
 
-// blindStorage returns the problem of a storage that keeps data of the tenant, or
-// did when last seen. The others have nothing to do with it.
-func (s *sight) blindStorage(before observed.Tenant, storages []string) *observed.Problem {
-	for _, name := range storages {
-		if err := s.storageErr[name]; err != nil {
+// blindStorage returns the problem of a storage, or of a part of one, that keeps
+// data of the tenant, did when last seen, or is where its plan wants some. The
+// others have nothing to do with it.
+func (s *sight) blindStorage(before observed.Tenant, by drivenBy) *observed.Problem {
+	for _, v := range plans.Sorted(by.volumes) {
+		if err := s.dark(cmp.Or(v.Driver, by.storage), func(p drivers.Parted) string { return p.Part(v) }); err != nil {
+			return err
+		}
+	}
+	for _, d := range plans.Sorted(by.data) {
+		if err := s.darkData(cmp.Or(d.Driver, by.storage), d.Dataset); err != nil {
 			return err
 		}
 	}
 	for i := range before.Datasets {
-		if err := s.storageErr[before.Datasets[i].Driver]; err != nil {
+		if err := s.darkData(before.Datasets[i].Driver, before.Datasets[i].ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// dark returns why a part of a storage could not be seen, nil if it was.
+func (s *sight) dark(storage string, part func(drivers.Parted) string) *observed.Problem {
+	if err := s.storageErr[storage]; err != nil {
+		return err
+	}
+	if a, some := s.away[storage]; some {
+		return a.why[part(a)]
+	}
+	return nil
+}
+
+func (s *sight) darkData(storage, dataset string) *observed.Problem {
+	return s.dark(storage, func(p drivers.Parted) string { return p.PartOf(dataset) })
 }
 
 // blindTo returns the problem of a runtime that may hold instances of the

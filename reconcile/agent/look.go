@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +34,28 @@ type sight struct {
 	runtimeErr map[string]*observed.Problem // by runtime
 	routerErr  *observed.Problem
 	storageErr map[string]*observed.Problem // by storage
+	away       map[string]away              // by storage: parts of it that could not be seen
+}
+
+// away are parts of a storage that could not be seen, while the others were.
+type away struct {
+	drivers.Parted
+	why map[string]*observed.Problem // by part
+}
+
+// partly takes apart the error of a look at a storage: the parts it is about, or
+// else err, with which nothing was seen.
+func partly(st drivers.Storage, op string, err error) (away, error) {
+	var partial *observed.Partial
+	parted, ok := st.(drivers.Parted)
+	if err == nil || !ok || !errors.As(err, &partial) {
+		return away{}, err
+	}
+	a := away{parted, map[string]*observed.Problem{}}
+	for part, why := range partial.Parts {
+		a.why[part] = blind(op, why)
+	}
+	return a, nil
 }
 
 // looker looks at the host through the drivers.
@@ -63,7 +86,7 @@ func (l *looker) look(ctx context.Context, req lookRequest) *sight {
 	s := &sight{lookRequest: req, at: l.now(),
 		instances: map[string][]observed.Instance{}, foreign: map[string][]string{},
 		datasets: map[string][]observed.Dataset{}, runtimeErr: map[string]*observed.Problem{}, storageErr: map[string]*observed.Problem{},
-		inputs: map[string]map[string]string{},
+		away: map[string]away{}, inputs: map[string]map[string]string{},
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
@@ -146,9 +169,13 @@ func (l *looker) addInstances(s *sight, runtime string, seen []observed.Instance
 }
 
 func (l *looker) addDatasets(s *sight, storage string, seen []observed.Dataset, err error) {
+	dark, err := partly(l.storages[storage], "look at datasets of "+storage, err)
 	if err != nil {
 		s.storageErr[storage] = blind("look at datasets of "+storage, err)
 		return
+	}
+	if len(dark.why) > 0 {
+		s.away[storage] = dark
 	}
 	l.places.sawDatasets(storage, storage == l.defaultStorage, seen)
 	for _, d := range seen {
