@@ -69,8 +69,12 @@ type Record struct {
 	Unknown time.Time `json:"unknown,omitzero"`
 	// Holding is since when a person's hold is in force.
 	Holding time.Time `json:"holding,omitzero"`
-	// UnwellSince is since when what serves is not well.
+	// UnwellSince is since when what serves is not well, Unwell what was first
+	// seen of that and UnwellPart of which part: known also while it cannot be
+	// seen.
 	UnwellSince time.Time `json:"unwellSince,omitzero"`
+	Unwell      string    `json:"unwell,omitempty"`
+	UnwellPart  string    `json:"unwellPart,omitempty"`
 	// Flapping is since when repair was given up.
 	Flapping time.Time `json:"flapping,omitzero"`
 	// Starts are the instances last seen, by slot/service, with their starts

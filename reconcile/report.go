@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -160,7 +161,7 @@ var phaseText = map[Phase]string{
 // saySteady reports a tenant at rest.
 func (m *machine) saySteady() {
 	cur := m.rec.Current
-	if m.rec.Attempt == nil && m.rec.Removal == nil && cur != nil && !m.seen.Runtime.Blind() {
+	if m.rec.Attempt == nil && m.rec.Removal == nil && cur != nil {
 		m.tellUnwell()
 	}
 	switch {
@@ -205,24 +206,56 @@ func (m *machine) watched() []part {
 	return watched
 }
 
-// tellUnwell reports what is wrong with what serves. A tenant whose State is
-// about something else, a target that is withheld or a question, may be down
-// as well.
+// tellUnwell reports what is wrong with what serves, or what of it is not known.
+// A tenant whose State is about something else, a target that is withheld or a
+// question, may be down as well. What was not well when it was seen last stays
+// known until it is seen to be well.
 func (m *machine) tellUnwell() {
-	for _, p := range m.watched() {
-		if text := m.unwell(p); text != "" {
-			m.report.Unwell = text
-			break
+	r, rec := &m.report, &m.rec
+	if m.seen.Runtime.Blind() {
+		r.Unwell, r.UnwellSince = rec.Unwell, rec.UnwellSince
+		if r.Unwell == "" {
+			r.Unseen = m.blindText(&blindness{"the runtime", m.seen.Runtime.Err, m.seen.Runtime.At})
 		}
-	}
-	if m.report.Unwell == "" {
-		m.rec.UnwellSince = time.Time{}
 		return
 	}
-	if m.rec.UnwellSince.IsZero() {
-		m.rec.UnwellSince = m.now
+	for _, p := range m.watched() {
+		unseen := m.unproved(p)
+		text := m.unwell(p)
+		if text == "" && unseen != "" && rec.UnwellPart == startKey(p.key) {
+			text = rec.Unwell
+		}
+		if text == "" {
+			r.Unseen = cmp.Or(r.Unseen, unseen)
+			continue
+		}
+		r.Unwell, r.Unseen = text, ""
+		if rec.UnwellSince.IsZero() {
+			rec.UnwellSince = m.now
+		}
+		if part := startKey(p.key); rec.UnwellPart != part { // its words may change with every answer
+			rec.Unwell, rec.UnwellPart = text, part
+		}
+		r.UnwellSince = rec.UnwellSince
+		return
 	}
-	m.report.UnwellSince = m.rec.UnwellSince
+	rec.Unwell, rec.UnwellPart, rec.UnwellSince = "", "", time.Time{}
+}
+
+// unproved says of a part that runs why it is not known to be well, "" if it is
+// known, or known not to be: its prober cannot look, or has not since we began.
+func (m *machine) unproved(p part) string {
+	i := m.instance(p)
+	if i == nil || i.Phase != observed.Running {
+		return ""
+	}
+	switch m.healthOf(p) {
+	case unseen:
+		return startKey(p.key) + " cannot be probed: " + sentence(*i.Health.Err)
+	case unproved:
+		return startKey(p.key) + " has not answered its probe often enough to be judged yet"
+	}
+	return ""
 }
 
 // unwell says what is wrong with a part that should run, "" if nothing is.

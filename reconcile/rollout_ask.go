@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -98,77 +97,5 @@ func (d *decision) opens(what string) bool {
 		next = what + " at " + p.Zone.Text(o.Until)
 	}
 	d.waits(GateWindow, o.Why, next, o.Until)
-	return false
-}
-
-// healthy is how many of the tenants that change together are well; one on its
-// way counts as well until it comes to rest.
-func (l *lane) healthy() int { return l.serving - l.ailing }
-
-// floor is how many must be healthy at least; 0: there is no floor. Tenants that
-// never ran anything can be neither. What a person accepted is low enough to go
-// on with one at a time.
-func (d *decision) floor() int {
-	a := d.run
-	if a.Rules.MinHealthy == "" {
-		return 0
-	}
-	n := a.Rules.MinHealthy.Of(d.serving)
-	if a.Accepted > 0 {
-		n = min(n, a.Accepted-1)
-	}
-	return n
-}
-
-// belowFloor says that fewer tenants are healthy than the policy wants, "" if
-// there are enough.
-func (d *decision) belowFloor() string {
-	if d.healthy() >= min(d.floor(), d.serving) {
-		return ""
-	}
-	return d.floorText()
-}
-
-// ailingText names those that are not well, the first few of many.
-func (d *decision) ailingText() string {
-	const few = 4
-	var list []string
-	n := 0
-	for _, s := range d.order {
-		if s.ails {
-			if n++; n <= few {
-				list = append(list, s.want.Name+" ("+s.report.Unwell+")")
-			}
-		}
-	}
-	if n > few {
-		list = append(list, itoa(n-few)+" more")
-	}
-	if n == 0 {
-		return "all are well again by now"
-	}
-	return "not well: " + strings.Join(list, "; ")
-}
-
-func (d *decision) floorText() string {
-	return fmt.Sprintf("%d of %d tenants are healthy (minHealthy %s)", d.healthy(), d.serving, d.run.Rules.MinHealthy)
-}
-
-// spares says that a member may be started without the risk that too few are
-// healthy: whoever is on the way may come to harm.
-func (d *decision) spares(m *RolloutMember) bool {
-	a, s := d.run, d.seat(m)
-	floor := d.floor()
-	if floor == 0 || !s.serves || s.ails {
-		return true // it cannot make fewer of them
-	}
-	if d.healthy()-a.atRisk-1 >= floor {
-		return true
-	}
-	if a.unfinished > 0 {
-		d.waitsForMotion(m.Tenant + " is next, when " + d.floorText() + " lets one more be risked")
-		return false
-	}
-	d.waits(GateFloor, d.floorText()+", so none of them is risked", "goes on when more are healthy, or the policy says less", time.Time{})
 	return false
 }

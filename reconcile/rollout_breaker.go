@@ -178,7 +178,7 @@ func (d *decision) goesOn(answer, by string) {
 	a := d.run
 	d.event(RolloutDecision, "", a.ID+": "+answer+", "+by, "answer", answer, "trip", itoa(a.Trips))
 	if a.Trip != nil && a.Trip.Floor && answer == ContinueAnyway {
-		a.Accepted = max(1, d.healthy())
+		a.Accepted = max(1, d.serving-d.ailing) // the broken were accepted, the unseen are not known yet
 	}
 	a.Trip, a.Ask, a.Phase, a.Why, a.Since, a.dirty = nil, nil, RolloutRunning, "", d.now, true
 	d.whole = true

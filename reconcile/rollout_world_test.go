@@ -46,6 +46,7 @@ type puppet struct {
 	held     bool
 	blind    bool
 	degraded bool
+	unwell   string // as it was seen last at rest
 	stuck    bool // has no way back
 	relapses bool // its way back fails
 	flaps    bool // starts again and again
@@ -154,8 +155,14 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 	case !r.Done:
 		r.State = reconcile.Waiting
 	}
-	if p.degraded && p.until.IsZero() && !p.blind && p.at != (plans.Target{}) {
-		r.Unwell = "it answers 503"
+	switch resting := p.until.IsZero() && p.at != (plans.Target{}); {
+	case resting && !p.blind && p.degraded:
+		p.unwell = "it answers 503"
+	case resting && !p.blind:
+		p.unwell = ""
+	}
+	if p.until.IsZero() {
+		r.Unwell = p.unwell // blind, it is as it was seen last
 	}
 	if obeys && p.permit.Back && p.stuck && p.at == p.target && p.until.IsZero() && !p.blind {
 		r.NoWayBack = "the version it came from is not kept"

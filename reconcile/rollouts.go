@@ -101,7 +101,8 @@ type lane struct {
 	silent   int // have not spoken about their target yet
 	able     int // could move to their target, if they were let
 	serving  int // run something
-	ailing   int // of those, that are at rest and not well
+	ailing   int // of those, that are known to be at rest and not well
+	dark     int // of those, that are neither known to be well nor not to be
 	run      *active
 	closed   []*active                 // oldest first
 	owed     map[string]*RolloutMember // of closed ones, not withheld yet
@@ -121,6 +122,7 @@ type seat struct {
 	able   bool // counted in lane.able
 	serves bool // counted in lane.serving
 	ails   bool // counted in lane.ailing
+	dark   bool // counted in lane.dark
 }
 
 // spoke says that the last report is about the plan's target.
@@ -147,8 +149,13 @@ func (s *seat) weigh() {
 	count(&s.lane.silent, &s.silent, !s.spoke())
 	count(&s.lane.able, &s.able, s.mayMove())
 	count(&s.lane.serving, &s.serves, s.report.Generation != "")
-	count(&s.lane.ailing, &s.ails, s.report.Generation != "" && s.report.Unwell != "")
+	count(&s.lane.ailing, &s.ails, s.serves && s.report.Unwell != "")
+	count(&s.lane.dark, &s.dark, s.serves && !s.ails && s.unseen())
 }
+
+// unseen says that what the tenant serves is not known to be well: nobody could
+// look, or has not yet.
+func (s *seat) unseen() bool { return s.report.State == Unknown || s.report.Unseen != "" }
 
 // laneKey names the lane of a tenant. One without a template changes alone.
 func laneKey(t *plans.Tenant, target plans.Target) (key, template, release string) {
@@ -206,7 +213,8 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 	before := r.seats
 	r.seats = make(map[string]*seat, len(p.Tenants))
 	for _, l := range plans.Sorted(r.lanes) {
-		l.order, l.silent, l.able, l.serving, l.ailing, l.whole = nil, 0, 0, 0, 0, true
+		l.order, l.whole = nil, true
+		l.silent, l.able, l.serving, l.ailing, l.dark = 0, 0, 0, 0, 0
 	}
 	for _, t := range p.Tenants {
 		key, template, release := laneKey(t.Want, t.Target)
@@ -217,7 +225,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 			s = &seat{report: &Report{}}
 		}
 		s.lane, s.want, s.target = l, t.Want, t.Target
-		s.silent, s.able, s.serves, s.ails = false, false, false, false // counted anew
+		s.silent, s.able, s.serves, s.ails, s.dark = false, false, false, false, false // counted anew
 		r.seats[t.Want.Name] = s
 		l.order = append(l.order, s)
 		l.news[t.Want.Name] = true

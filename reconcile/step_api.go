@@ -188,9 +188,12 @@ type Report struct {
 	KeptUntil time.Time  `json:"keptUntil,omitzero"`
 	Question  *Question  `json:"question,omitempty"`
 	// Unwell says what is wrong with what serves, whatever the State is about,
-	// and UnwellSince since when; empty while an attempt is under way.
+	// and UnwellSince since when. What was wrong when sight was lost is said until
+	// it is seen to be well. Unseen says why what serves is not known to be well,
+	// nor to be unwell. All are empty while an attempt is under way.
 	Unwell      string    `json:"unwell,omitempty"`
 	UnwellSince time.Time `json:"unwellSince,omitzero"`
+	Unseen      string    `json:"unseen,omitempty"`
 	Drift       []Drift   `json:"drift,omitempty"`
 	// Problem is the last one met on the way to Target.
 	Problem *observed.Problem `json:"problem,omitempty"`
