@@ -11,6 +11,7 @@ import (
 // active is a rollout with its members and what is counted of them.
 type active struct {
 	Rollout
+	lane    *lane
 	members []*RolloutMember // by place
 	byName  map[string]*RolloutMember
 	streaks *streaks // nil once the rollout is closed
@@ -21,7 +22,6 @@ type active struct {
 	unfinished int
 	unseen     map[string]bool
 	unwell     map[string]bool // reached their target and are not well
-	atRisk     int             // of the unfinished, that served something before
 	failed     int             // failures the breaker counts
 	canaries   int             // of those, in the canary stage
 	tried      int             // finished ones
@@ -31,8 +31,8 @@ type active struct {
 	changed    map[int]bool    // members that changed
 }
 
-func newActive(head Rollout, members []*RolloutMember) *active {
-	a := &active{Rollout: head, members: members, byName: make(map[string]*RolloutMember, len(members)),
+func newActive(l *lane, head Rollout, members []*RolloutMember) *active {
+	a := &active{Rollout: head, lane: l, members: members, byName: make(map[string]*RolloutMember, len(members)),
 		unseen: map[string]bool{}, unwell: map[string]bool{}, changed: map[int]bool{}}
 	if !head.Phase.Closed() {
 		a.streaks = newStreaks(len(members))
@@ -52,13 +52,13 @@ func newActive(head Rollout, members []*RolloutMember) *active {
 	return a
 }
 
-func restoreRun(head Rollout, members []RolloutMember) *active {
+func restoreRun(l *lane, head Rollout, members []RolloutMember) *active {
 	list := make([]*RolloutMember, len(members))
 	for i := range members {
 		list[i] = &members[i]
 	}
 	slices.SortFunc(list, func(a, b *RolloutMember) int { return a.Place - b.Place })
-	return newActive(head, list)
+	return newActive(l, head, list)
 }
 
 // emptied returns m without its keys. Clearing a map costs what it ever held,
@@ -103,9 +103,6 @@ func (a *active) count(m *RolloutMember, by int) {
 	a.Summary.count(m.Class, by)
 	if m.busy() {
 		a.unfinished += by
-		if !m.From.Zero() {
-			a.atRisk += by
-		}
 	}
 	if m.Class.Finished() && !m.Accepted {
 		a.tried += by
@@ -132,12 +129,23 @@ func (a *active) change(m *RolloutMember, how func(*RolloutMember)) {
 	a.count(m, -1)
 	how(m)
 	a.count(m, 1)
+	if m.busy() != before.busy() {
+		a.tells(m)
+	}
 	if *m != before {
 		a.asked = false
 		a.changed[m.Place] = true
 		if before.Class != m.Class {
 			a.dirty = true // the summary
 		}
+	}
+}
+
+// tells books with the seat of a member whether it was told to move.
+func (a *active) tells(m *RolloutMember) {
+	if s := a.lane.all.seats[m.Tenant]; s != nil && s.lane == a.lane {
+		s.told = m.busy() && !a.Phase.Closed()
+		s.weigh()
 	}
 }
 

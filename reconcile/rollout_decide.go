@@ -95,7 +95,7 @@ func (d *decision) begin() bool {
 	d.all.ordinals[head.Base] = head.Ordinal
 	head.Number, head.Commit = d.all.number, d.all.commit
 	head.Planned, head.Since = d.now, d.now
-	d.run = newActive(head, members)
+	d.run = newActive(d.lane, head, members)
 	for _, m := range members {
 		d.run.changed[m.Place] = true
 	}
@@ -274,6 +274,7 @@ func (d *decision) pass() bool {
 // close ends the rollout. Whoever was not moved keeps what it has.
 func (d *decision) close(phase RolloutPhase, why string) {
 	a := d.run
+	var busy []*RolloutMember
 	reason := map[RolloutPhase]string{RolloutAborted: Aborted, RolloutRolledBack: RolledBack}[phase]
 	for _, m := range a.members {
 		switch {
@@ -285,9 +286,15 @@ func (d *decision) close(phase RolloutPhase, why string) {
 			a.class(m, ClassSkipped, "it was on its way when the rollout was closed", d.now)
 		}
 		d.owes(m, reason)
+		if m.busy() { // a failed one still on its way back
+			busy = append(busy, m)
+		}
 	}
 	a.Phase, a.Why, a.Since, a.Ended = phase, why, d.now, d.now
 	a.Trip, a.Ask, a.Open, a.queue, a.Gate, a.dirty = nil, nil, false, nil, Gate{}, true
+	for _, m := range busy {
+		a.tells(m)
+	}
 	kind := RolloutEnded
 	if phase == RolloutRolledBack {
 		kind = RolloutWentBack

@@ -111,7 +111,7 @@ func (l *names) text() string {
 // spares says that a member may be started without the risk that too few are
 // healthy: whoever is on the way may come to harm.
 func (d *decision) spares(m *RolloutMember) bool {
-	a, s := d.run, d.seat(m)
+	s := d.seat(m)
 	floor := d.floor()
 	if d.healthy() < min(floor, d.serving) {
 		// Too few are known to be well, and not enough broken to be stopped.
@@ -121,14 +121,14 @@ func (d *decision) spares(m *RolloutMember) bool {
 	if floor == 0 || !s.serves || s.ails {
 		return true // it cannot make fewer of them
 	}
-	risked := 1
-	if s.dark {
-		risked = 0 // it counts for none as it is
+	sure := d.healthy() - d.risked
+	if !s.dark && !s.risked {
+		sure-- // it counts as sure as it is
 	}
-	if d.healthy()-a.atRisk-risked >= floor {
+	if sure >= floor {
 		return true
 	}
-	if a.unfinished > 0 {
+	if d.run.unfinished > 0 {
 		d.waitsForMotion(m.Tenant + " is next, when " + d.floorText() + " lets one more be risked")
 		return false
 	}

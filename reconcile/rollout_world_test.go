@@ -47,10 +47,10 @@ type puppet struct {
 	blind    bool
 	degraded bool
 	unwell   string // as it was seen last at rest
-	stuck    bool // has no way back
-	relapses bool // its way back fails
-	flaps    bool // starts again and again
-	outage   bool // waits for a registry that is down
+	stuck    bool   // has no way back
+	relapses bool   // its way back fails
+	flaps    bool   // starts again and again
+	outage   bool   // waits for a registry that is down
 }
 
 func newWave(t testing.TB) *wave {

@@ -103,6 +103,7 @@ type lane struct {
 	serving  int // run something
 	ailing   int // of those, that are known to be at rest and not well
 	dark     int // of those, that are neither known to be well nor not to be
+	risked   int // of the others, that were told to move or are in motion
 	run      *active
 	closed   []*active                 // oldest first
 	owed     map[string]*RolloutMember // of closed ones, not withheld yet
@@ -123,6 +124,8 @@ type seat struct {
 	serves bool // counted in lane.serving
 	ails   bool // counted in lane.ailing
 	dark   bool // counted in lane.dark
+	risked bool // counted in lane.risked
+	told   bool // the rollout under way told it to move, and it has not come to rest
 }
 
 // spoke says that the last report is about the plan's target.
@@ -151,6 +154,7 @@ func (s *seat) weigh() {
 	count(&s.lane.serving, &s.serves, s.report.Generation != "")
 	count(&s.lane.ailing, &s.ails, s.serves && s.report.Unwell != "")
 	count(&s.lane.dark, &s.dark, s.serves && !s.ails && s.unseen())
+	count(&s.lane.risked, &s.risked, s.serves && !s.ails && !s.dark && (s.told || s.report.InMotion))
 }
 
 // unseen says that what the tenant serves is not known to be well: nobody could
@@ -172,7 +176,7 @@ func (r *Rollouts) Restore(head Rollout, members []RolloutMember) {
 		key = head.Policy + "/tenant " + members[0].Tenant
 	}
 	l := r.lane(key, head.Policy, head.Template)
-	a := restoreRun(head, members)
+	a := restoreRun(l, head, members)
 	r.number = max(r.number, head.Number)
 	r.ordinals[head.Base] = max(r.ordinals[head.Base], head.Ordinal)
 	for _, m := range a.members {
@@ -214,7 +218,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 	r.seats = make(map[string]*seat, len(p.Tenants))
 	for _, l := range plans.Sorted(r.lanes) {
 		l.order, l.whole = nil, true
-		l.silent, l.able, l.serving, l.ailing, l.dark = 0, 0, 0, 0, 0
+		l.silent, l.able, l.serving, l.ailing, l.dark, l.risked = 0, 0, 0, 0, 0, 0
 	}
 	for _, t := range p.Tenants {
 		key, template, release := laneKey(t.Want, t.Target)
@@ -225,7 +229,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 			s = &seat{report: &Report{}}
 		}
 		s.lane, s.want, s.target = l, t.Want, t.Target
-		s.silent, s.able, s.serves, s.ails, s.dark = false, false, false, false, false // counted anew
+		s.silent, s.able, s.serves, s.ails, s.dark, s.risked, s.told = false, false, false, false, false, false, false // counted anew
 		r.seats[t.Want.Name] = s
 		l.order = append(l.order, s)
 		l.news[t.Want.Name] = true
@@ -235,6 +239,9 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 		if l.run != nil {
 			for _, m := range l.run.members {
 				l.news[m.Tenant] = true // also those that left
+				if m.busy() {
+					l.run.tells(m)
+				}
 			}
 		}
 		for name := range plans.Sorted(l.owed) {

@@ -147,6 +147,10 @@ func (s *story) command(line string) {
 		s.w.dark = &observed.Problem{Op: "probe", Class: observed.Environment, Text: "no route to host"}
 	case "light":
 		s.w.dark = nil
+	case "newborn":
+		for i := range f.Instances {
+			f.Instances[i].Health = observed.Health{}
+		}
 	case "expire":
 		s.w.holdAt = time.Time{}
 	case "back-in-time":
@@ -421,6 +425,12 @@ func (s *story) report() {
 	r := s.last
 	fmt.Fprintf(&s.out, "%s %s %s\n", r.State, r.Reason, r.Why)
 	fmt.Fprintf(&s.out, "op %q active %s kept %s done %v failed %v restored %v\n", string(r.Op), r.Active, r.Kept, r.Done, r.Failed, r.Restored)
+	if r.Unwell != "" {
+		fmt.Fprintf(&s.out, "unwell since %s: %s\n", r.UnwellSince.Sub(start), r.Unwell)
+	}
+	if r.Unseen != "" {
+		fmt.Fprintf(&s.out, "unseen: %s\n", r.Unseen)
+	}
 	if q := r.Question; q != nil {
 		fmt.Fprintf(&s.out, "? %s: %s\n", q.ID, q.Text)
 		for a, means := range plans.Sorted(q.Answers) {

@@ -259,26 +259,33 @@ func minuteOf(text string) int {
 	return 60*hour + minute
 }
 
-// checkFloor holds that nobody is started who could take the number of healthy
-// tenants below the floor, all that are on their way failing.
+// checkFloor holds that nobody is started who could take the number of tenants
+// that are known to be healthy below the floor, all that are on their way failing;
+// and nobody at all while it is below, those on their way taken for healthy.
 func (b *Books) checkFloor(l *log, tenant string) {
 	floor := l.rules.MinHealthy
 	if floor == "" || l.floored || l.Template == "" {
 		return
 	}
-	serving, healthy := b.healthy(l)
-	me := &b.entry(tenant).report
-	if me.Generation == "" || me.Unwell != "" {
-		return
+	c, me := b.crowd(l), b.entry(tenant).stands
+	least := floorOf(string(floor), c.serving())
+	if c[well]+c[moving] < min(least, c.serving()) {
+		b.fail("floor", "%s is started with %v, the policy wants %d healthy", tenant, c, least)
 	}
-	risked := 1
-	for _, m := range l.order {
-		if r := &b.entry(m.Tenant).report; m.Tenant != tenant && m.Class == reconcile.ClassMoving && !m.From.Zero() && r.Generation != "" && (r.Unwell == "" || r.InMotion) && l.seated(b, m) {
-			risked++
+	if me == nothing || me == broken {
+		return // it cannot make fewer of them
+	}
+	sure := c[well]
+	if me == well {
+		sure--
+	}
+	for _, m := range l.order { // told to move, and well where they are
+		if m.Tenant != tenant && m.Class == reconcile.ClassMoving && b.entry(m.Tenant).stands == well && l.seated(b, m) {
+			sure--
 		}
 	}
-	if least := floorOf(string(floor), serving); healthy-risked < least {
-		b.fail("floor", "%s is started with %d of %d healthy and %d at risk, the policy wants %d", tenant, healthy, serving, risked, least)
+	if sure < least {
+		b.fail("floor", "%s is started with %v, which leaves %d that are sure to be healthy, the policy wants %d", tenant, c, sure, least)
 	}
 }
 
@@ -286,21 +293,6 @@ func (b *Books) checkFloor(l *log, tenant string) {
 func (l *log) seated(b *Books, m *reconcile.RolloutMember) bool {
 	e := b.entry(m.Tenant)
 	return e.want != nil && e.target == m.Target && e.want.Policy == l.Policy
-}
-
-// healthy counts the tenants that change together: who runs anything, and who of
-// these is well, by what they said.
-func (b *Books) healthy(l *log) (serving, healthy int) {
-	for _, e := range b.tenants {
-		if e.want == nil || e.want.Policy != l.Policy || e.want.Template != l.Template || e.report.Generation == "" {
-			continue
-		}
-		serving++
-		if e.report.Unwell == "" || e.report.InMotion {
-			healthy++
-		}
-	}
-	return serving, healthy
 }
 
 // floorOf is a floor as a number.

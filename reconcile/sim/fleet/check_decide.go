@@ -217,6 +217,9 @@ func (b *Books) checkBreaker(l *log, before *reconcile.Trip) {
 	if l.Trip == nil && longest >= limit {
 		b.fail("breaker", "%d in a row failed in %s and it goes on: %d stop it", longest, l.ID, limit)
 	}
+	if c, least := b.below(l); l.Trip == nil && !l.floored && c != nil && c.serving()-c[broken] < least {
+		b.fail("floor", "%s goes on with %v, the policy wants %d healthy", l.ID, c, least)
+	}
 	if l.Trip == nil || before != nil {
 		return
 	}
@@ -224,15 +227,24 @@ func (b *Books) checkBreaker(l *log, before *reconcile.Trip) {
 	failed, finished, canaries := l.tried()
 	ratio := l.rules.MaxFailureRatio
 	if l.Trip.Floor {
-		serving, healthy := b.healthy(l)
-		if least := floorOf(string(l.rules.MinHealthy), serving); healthy >= least && l.Template != "" {
-			b.fail("floor", "%s is stopped (%s) with %d of %d healthy, the policy wants %d", l.ID, l.Trip.Why, healthy, serving, least)
+		if c, least := b.below(l); c != nil && c.serving()-c[broken] >= least {
+			b.fail("floor", "%s is stopped (%s) with %v, the policy wants %d healthy", l.ID, l.Trip.Why, c, least)
 		}
 		return
 	}
 	if canaries == 0 && longest < limit && (ratio == 0 || failed == 0 || float64(failed) < ratio*float64(finished)) {
 		b.fail("breaker", "%s is stopped (%s) with %d in a row of %d and %d of %d failed", l.ID, l.Trip.Why, longest, limit, failed, finished)
 	}
+}
+
+// below counts the tenants of a rollout with a floor, and how many of those that
+// serve must be healthy; nil: it has none.
+func (b *Books) below(l *log) (crowd, int) {
+	if l.rules.MinHealthy == "" || l.Template == "" {
+		return nil, 0
+	}
+	c := b.crowd(l)
+	return c, min(floorOf(string(l.rules.MinHealthy), c.serving()), c.serving())
 }
 
 // checkStopped holds that nobody but a person, or the policy, has a rollout go on

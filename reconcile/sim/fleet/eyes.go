@@ -10,6 +10,8 @@ type eyes interface {
 	Ended(now time.Time, tenant string, at target)
 	// GaveUp is told that a tenant will not be moved to a target again by itself.
 	GaveUp(now time.Time, tenant string, to target)
+	// Stood is told what is to be known of what a tenant serves, in truth.
+	Stood(tenant string, is standing)
 	// Broken is told when a tenant's users were served by something that does
 	// not work.
 	Broken(tenant string, from, to time.Time)
@@ -21,4 +23,5 @@ type blink struct{}
 func (blink) Began(time.Time, string, target)     {}
 func (blink) Ended(time.Time, string, target)     {}
 func (blink) GaveUp(time.Time, string, target)    {}
+func (blink) Stood(string, standing)              {}
 func (blink) Broken(string, time.Time, time.Time) {}

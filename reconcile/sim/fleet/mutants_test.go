@@ -153,6 +153,26 @@ var Mutants = []Mutant{
 	{"never trips", "breaker", policies(func(p *plans.BatchPolicy) { p.MaxConsecutiveFailures, p.MaxFailureRatio = 1000, 0 }), 300},
 	{"ignores the ratio", "breaker", policies(func(p *plans.BatchPolicy) { p.MaxFailureRatio = 0 }), 1000},
 	{"ignores the floor", "floor", policies(func(p *plans.BatchPolicy) { p.MinHealthy = "" }), 1000},
+	{"takes the unseen for healthy", "floor", reports(func(r *reconcile.Report) bool {
+		if r.State == reconcile.Unknown && !r.InMotion && r.Unwell == "" {
+			if r.State = reconcile.Waiting; r.Done {
+				r.State = reconcile.Converged
+			}
+		}
+		return true
+	}), 1000},
+	{"takes the unseen for broken", "floor", reports(func(r *reconcile.Report) bool {
+		if r.State == reconcile.Unknown && !r.InMotion {
+			r.Unwell = "it cannot be seen"
+		}
+		return true
+	}), 1000},
+	{"forgets who was broken when it is not seen", "floor", reports(func(r *reconcile.Report) bool {
+		if r.State == reconcile.Unknown {
+			r.Unwell = ""
+		}
+		return true
+	}), 3000},
 	{"ignores the windows", "window", policies(func(p *plans.BatchPolicy) { p.Windows = nil }), 300},
 	{"ignores frozen days", "window", policies(func(p *plans.BatchPolicy) { p.Freeze = nil }), 300},
 	{"moves in another order", "S8", bend(func(b *bent) {
@@ -186,7 +206,7 @@ var Mutants = []Mutant{
 	{"does not hear that a way back failed", "L1", reports(func(r *reconcile.Report) bool {
 		r.Failed = r.Failed && !r.Done
 		return true
-	}), 2000},
+	}), 3000},
 	{"lets everybody go at once", "S3", deltas(func(b *bent, d *reconcile.RolloutDelta) {
 		for i := range d.Permits {
 			for _, t := range b.last.Tenants {

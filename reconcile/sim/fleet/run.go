@@ -176,11 +176,11 @@ func (p *play) draws(t *tenant) Fate {
 
 // sticks says that a tenant's way back fails, in some of the runs.
 func (p *play) sticks(t *tenant) bool {
-	if p.calm || luckOf(p.seed, "stuck") < 0.7 {
+	if p.calm || luckOf(p.seed, "stuck") < 0.5 {
 		return false
 	}
 	p.books.Reached["way back fails"]++
-	return luckOf(p.seed, t.name, t.target.Core, p.now.String()) < 0.4
+	return luckOf(p.seed, t.name, t.target.Core, p.now.String()) < 0.6
 }
 
 // run is both phases: the weather, and the calm after it.

@@ -25,6 +25,7 @@ type tenant struct {
 	noWay    string                  // why it did not go back when it was told to
 	ill      time.Time               // since when what serves is no good; zero: it is good
 	well     time.Time               // when that ends by itself; zero: it does not
+	broken   bool                    // it was seen to be at rest and no good, when it was seen last
 
 	blind  time.Time // until then nobody sees it
 	permit reconcile.Permit
@@ -82,7 +83,9 @@ func (t *tenant) step(w *world) reconcile.Report {
 		t.obey(w)
 		t.goOn(w)
 		t.begin(w)
+		t.broken = t.try == nil && t.sick(w.now)
 	}
+	w.sees.Stood(t.name, t.stands(w.now))
 	t.wakeUp(w)
 	return t.tell(w)
 }
@@ -269,7 +272,7 @@ func (t *tenant) tell(w *world) reconcile.Report {
 	r.Done = t.try == nil && t.reached == t.target
 	r.Failed = reason != "" || t.try != nil && t.try.row == undoing && t.try.reason != "" && t.try.target == t.target
 	r.Restored = r.Failed && t.try == nil
-	if t.try == nil && t.sick(w.now) {
+	if t.try == nil && t.broken { // what was known when sight was lost stays known
 		r.Unwell = "it answers 5xx"
 	}
 	switch {
