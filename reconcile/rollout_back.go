@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -41,15 +42,63 @@ func (l *lane) goneFrom(a *active) string {
 	switch {
 	case a.Phase == RolloutRolledBack:
 		return "it was taken back already"
+	case a.Phase == RolloutPartlyBack:
+		return "it was taken back already, as far as it could be; a commit takes back the rest"
 	case a.To != l.release:
 		return "the plan wants another release by now"
 	}
+	why := "it moved nobody, or nobody it moved is where it was moved to"
 	for _, m := range a.members {
-		if l.seat(m) != nil && m.moved() {
+		if l.seat(m) == nil || !m.moved() {
+			continue
+		}
+		no := l.oneWay(m)
+		if no == "" {
 			return ""
 		}
+		why = "nobody it moved has a way back, like " + m.Tenant + ": " + no
 	}
-	return "it moved nobody, or nobody it moved is where it was moved to"
+	return why
+}
+
+// oneWay says why a member that was moved cannot be taken back to what it came
+// from, "" where it can, or has not said.
+func (l *lane) oneWay(m *RolloutMember) string {
+	switch s := l.seat(m); {
+	case m.From.Zero():
+		return "it ran nothing before"
+	case s == nil:
+		return "the plan wants something else of it since"
+	case s.spoke():
+		return s.report.OneWay
+	}
+	return ""
+}
+
+// movedOnes are the members that run what the rollout brought; of those, stay have
+// no way back.
+func (l *lane) movedOnes(a *active) (all, stay []*RolloutMember) {
+	for _, m := range a.members {
+		if !m.moved() {
+			continue
+		}
+		all = append(all, m)
+		if l.oneWay(m) != "" {
+			stay = append(stay, m)
+		}
+	}
+	return all, stay
+}
+
+// told says that all of them have said whether they have a way back: after a
+// restart of ours they have not.
+func (l *lane) told(members []*RolloutMember) bool {
+	for _, m := range members {
+		if s := l.seat(m); s != nil && !s.spoke() {
+			return false
+		}
+	}
+	return true
 }
 
 // moved says that the member runs what the rollout brought.
@@ -76,21 +125,32 @@ func (r *Rollouts) CannotGoBack(id string) string {
 	return l.goneFrom(a)
 }
 
-// rollBack sends every tenant the rollout moved back to what it came from.
+// rollBack sends every tenant the rollout moved back to what it came from. One
+// that has no way back stays what it is, with the reason.
 func (d *decision) rollBack(why string) {
 	a := d.run
 	a.Phase, a.Why, a.Open, a.queue, a.Ended = RolloutRollingBack, why, false, nil, time.Time{}
 	for _, m := range a.members {
-		if d.seat(m) == nil || !m.moved() {
+		if !m.moved() {
 			continue
 		}
-		a.change(m, func(m *RolloutMember) { m.Back, m.Begun = true, true })
-		if why := m.noWayBack(); why != "" {
-			a.class(m, ClassFailed, why, d.now)
+		if no := d.oneWay(m); no != "" {
+			d.staysOn(m, no)
 			continue
 		}
+		a.change(m, func(m *RolloutMember) { m.Back, m.Begun, m.NoWay, m.Unwell = true, true, "", time.Time{} })
 		d.sendBack(m, "goes back")
 	}
+}
+
+// staysOn notes why a member that runs what the rollout brought goes on with it.
+func (d *decision) staysOn(m *RolloutMember, why string) {
+	d.run.change(m, func(m *RolloutMember) {
+		m.NoWay = why
+		if m.Class == ClassUpgraded {
+			m.Why = "not taken back: " + why
+		}
+	})
 }
 
 func (d *decision) sendBack(m *RolloutMember, why string) {
@@ -100,18 +160,6 @@ func (d *decision) sendBack(m *RolloutMember, why string) {
 	}
 }
 
-// noWayBack says why the way back is not one that a switch to the version kept
-// beside the new one can be.
-func (m *RolloutMember) noWayBack() string {
-	switch {
-	case m.From.Zero():
-		return "it ran nothing before"
-	case m.From.Core == m.Target.Core, m.From.Aside != m.Target.Aside, m.From.Idle != m.Target.Idle:
-		return "the change was one of services upgraded alone, of the idle slot or of routes; a commit takes it back"
-	}
-	return ""
-}
-
 // goesBack closes the rollout once nobody is on the way back any more, and asks
 // about those that did not get there: a way back that fails is not gone back
 // from, and what serves keeps serving.
@@ -119,7 +167,7 @@ func (d *decision) goesBack() bool {
 	a := d.run
 	if a.unfinished > 0 {
 		d.waitsForMotion("is closed when all are back")
-		return false
+		return d.judgeUnwell()
 	}
 	var stuck []*RolloutMember
 	for _, m := range a.members {
@@ -128,15 +176,19 @@ func (d *decision) goesBack() bool {
 		}
 	}
 	if len(stuck) == 0 {
-		d.close(RolloutRolledBack, a.Why)
+		d.closeBack()
 		return true
 	}
 	q := d.stuckQuestion(stuck)
 	switch d.asks(q) {
 	case plans.Stay:
-		a.Why += "; " + plural(len(stuck), "tenant", "tenants") + " could not go back: " + firstOf(stuck)
 		for _, m := range stuck {
-			a.change(m, func(m *RolloutMember) { m.Accepted = true })
+			a.change(m, func(m *RolloutMember) { m.Accepted, m.NoWay = true, m.Why })
+			if s := d.seat(m); s != nil && s.spoke() && s.report.Done && (s.report.State == Converged || s.report.State == Held) {
+				// It failed to go back, and is well where the rollout had moved it.
+				a.change(m, func(m *RolloutMember) { m.Accepted = false })
+				a.class(m, ClassUpgraded, "not taken back: "+m.NoWay, d.now)
+			}
 		}
 	case RetryFailed:
 		a.Tries++
@@ -145,8 +197,8 @@ func (d *decision) goesBack() bool {
 				a.change(m, func(m *RolloutMember) { m.Accepted = true })
 				continue
 			}
-			if m.noWayBack() != "" {
-				continue // it never will
+			if d.oneWay(m) != "" {
+				continue // it has no way any more
 			}
 			d.sendBack(m, "goes back, tried again")
 			a.change(m, func(m *RolloutMember) { m.Retry = true })
@@ -158,8 +210,25 @@ func (d *decision) goesBack() bool {
 	return true
 }
 
+// closeBack closes a rollout nobody is on the way back of any more, and says who
+// still runs what it brought.
+func (d *decision) closeBack() {
+	a := d.run
+	var left []*RolloutMember
+	for _, m := range a.members {
+		if m.moved() {
+			left = append(left, m)
+		}
+	}
+	if len(left) == 0 {
+		d.close(RolloutRolledBack, a.Why)
+		return
+	}
+	d.close(RolloutPartlyBack, a.Why+"; "+plural(len(left), "tenant is", "tenants are")+" not back: "+firstOf(left))
+}
+
 func firstOf(stuck []*RolloutMember) string {
-	text := stuck[0].Tenant + " (" + stuck[0].Why + ")"
+	text := stuck[0].Tenant + " (" + cmp.Or(stuck[0].NoWay, stuck[0].Why) + ")"
 	if more := len(stuck) - 1; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
@@ -173,7 +242,7 @@ func (d *decision) stuckQuestion(stuck []*RolloutMember) *Question {
 	again := 0 // of those with a way
 	for _, m := range stuck {
 		names = append(names, m.Tenant)
-		if m.noWayBack() == "" {
+		if d.oneWay(m) == "" {
 			again++
 		}
 	}
@@ -206,18 +275,32 @@ func (d *decision) judgeBack(m *RolloutMember, r *Report) {
 			m.Retry = false
 		}
 	})
+	fails := func(why string) {
+		a.class(m, ClassFailed, why, d.now)
+		a.change(m, func(m *RolloutMember) { m.Restored = false })
+	}
 	switch {
-	case r.NoWayBack != "":
-		a.class(m, ClassFailed, r.NoWayBack, d.now)
-	case r.InMotion || !r.Failed || m.Retry && r.Generation != m.From.Core:
-	case r.Generation == m.From.Core && !r.Done:
+	case m.isBack(r):
 		a.class(m, ClassRolledBack, "", d.now)
-		a.change(m, func(m *RolloutMember) { m.Restored = true })
+		a.change(m, func(m *RolloutMember) { m.Restored, m.Moves = true, false })
+	case r.NoWayBack != "":
+		fails(r.NoWayBack)
+	case r.InMotion || !r.Failed || m.Retry:
 	case r.State == HeldBack:
-		a.class(m, ClassFailed, r.Why, d.now)
+		fails(r.Why)
 	case r.Done:
 		// The way back failed, and what served before it serves again: what the
 		// rollout brought.
-		a.class(m, ClassFailed, "the way back failed; it runs what the rollout brought", d.now)
+		fails("the way back failed; it runs what the rollout brought")
 	}
+}
+
+// isBack says that a member runs what it came from again, all of it.
+func (m *RolloutMember) isBack(r *Report) bool {
+	if r.InMotion || r.Done || !r.Failed || !r.Restored {
+		return false
+	}
+	// A tenant whose record is older than its memory of all it ran says its core.
+	core := m.From.Aside == m.Target.Aside && m.From.Idle == m.Target.Idle && m.From.Core != m.Target.Core
+	return r.Reached == m.From || core && r.Generation == m.From.Core
 }

@@ -63,7 +63,7 @@ func TestBatchArithmetic(t *testing.T) {
 			}
 			w.plan()
 			w.settle()
-			w.wants("r2")
+			w.wants("r2", "")
 			w.plan()
 			w.run(10 * time.Hour)
 			var got []string
@@ -153,7 +153,7 @@ func playRollouts(t *testing.T, rnd *rand.Rand) {
 					w.bad[fmt.Sprintf("%s@r%d", q.want.Name, release)] = true
 				}
 			}
-			w.wants(fmt.Sprint("r", release))
+			w.wants(fmt.Sprint("r", release), "")
 		case 2:
 			policy()
 		case 3:

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -94,9 +95,12 @@ func (d *decision) tripped() bool {
 		d.waitsForMotion("a person is asked when nothing is in motion any more")
 		return d.judgeUnwell()
 	}
-	if a.Rules.OnTrip == plans.Rollback && !(a.Trip.Floor && a.Summary.Upgraded == 0) {
-		d.decided(RollbackMoved, "the policy says onTrip: rollback")
-		return true
+	if a.Rules.OnTrip == plans.Rollback && !a.asked && !(a.Trip.Floor && a.Summary.Upgraded == 0) {
+		moved, stay := d.movedOnes(a)
+		if len(moved) == 0 || len(stay) < len(moved) && (a.Trip.Question == nil || d.told(moved)) {
+			d.decided(RollbackMoved, "the policy says onTrip: rollback")
+			return true
+		}
 	}
 	q := a.Trip.Question
 	if !a.asked || q == nil {
@@ -109,6 +113,9 @@ func (d *decision) tripped() bool {
 		if q == nil || q.ID != now.ID {
 			a.Trip.Question, a.dirty, q = now, true, now
 			d.event(RolloutQuestion, "", q.Text, "question", q.ID, "answers", words(q.Answers))
+		} else if moved, _ := d.movedOnes(a); d.told(moved) && (now.Text != q.Text || !maps.Equal(now.Answers, q.Answers)) {
+			now.Since = q.Since // who can go back, say, is another by now
+			a.Trip.Question, a.dirty, q = now, true, now
 		}
 	}
 	answer := d.answers[q.ID]
@@ -132,12 +139,7 @@ func (d *decision) question() *Question {
 		about = append(about, a.Trip.Turned)
 	}
 	id := fmt.Sprintf("%s.trip%d-%s", a.ID, a.Trips, digest(8, about...))
-	moved := a.Summary.Upgraded
-	for _, m := range a.members {
-		if m.Class == ClassFailed && !m.Restored {
-			moved++
-		}
-	}
+	moved, stay := d.movedOnes(a)
 	rest := 0
 	for _, m := range a.members {
 		if m.Class == ClassPending {
@@ -164,13 +166,51 @@ func (d *decision) question() *Question {
 		said = append(said, d.ailingText())
 		goOn, again = ", one at a time while so few are healthy", "go on if enough are healthy by now"
 	}
-	return &Question{ID: id, Since: d.now, Text: text + ": " + strings.Join(said, "; "),
+	q := &Question{ID: id, Since: d.now, Text: text + ": " + strings.Join(said, "; "),
 		Answers: map[string]string{
 			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and move the remaining %d%s", len(failed), rest, goOn),
-			RollbackMoved:  fmt.Sprintf("take the %d that were moved back to what they came from, and withhold the target from the remaining %d", moved, rest),
-			AbortRollout:   fmt.Sprintf("leave the %d that were moved, and withhold the target from the remaining %d", moved, rest),
+			AbortRollout:   fmt.Sprintf("leave the %d that were moved, and withhold the target from the remaining %d", len(moved), rest),
 			RetryFailed:    fmt.Sprintf("try the %d failed again, then %s", len(failed), again),
 		}}
+	if len(stay) > 0 {
+		q.Text += "; " + d.stayText(stay)
+	}
+	switch n := len(moved) - len(stay); {
+	case len(stay) == 0:
+		q.Answers[RollbackMoved] = fmt.Sprintf("take the %d that were moved back to what they came from, and withhold the target from the remaining %d", n, rest)
+	case n > 0:
+		q.Answers[RollbackMoved] = fmt.Sprintf("take %d of the %d that were moved back to what they came from, leave %s as %s, and withhold the target from the remaining %d",
+			n, len(moved), namesOf(stay), map[bool]string{true: "it is", false: "they are"}[len(stay) == 1], rest)
+	}
+	return q
+}
+
+// stayText names those that were moved and have no way back, the first few of
+// many, with the reason.
+func (d *decision) stayText(stay []*RolloutMember) string {
+	const few = 4
+	var said []string
+	for _, m := range stay[:min(len(stay), few)] {
+		said = append(said, m.Tenant+" ("+d.oneWay(m)+")")
+	}
+	if more := len(stay) - few; more > 0 {
+		said = append(said, fmt.Sprintf("%d more", more))
+	}
+	return "without a way back: " + strings.Join(said, ", ")
+}
+
+// namesOf lists tenants, the first few of many.
+func namesOf(members []*RolloutMember) string {
+	const few = 8
+	var names []string
+	for _, m := range members[:min(len(members), few)] {
+		names = append(names, m.Tenant)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(members) - few; more > 0 {
+		text += " and " + itoa(more) + " more"
+	}
+	return text
 }
 
 // goesOn ends a trip.

@@ -275,7 +275,7 @@ func (d *decision) pass() bool {
 func (d *decision) close(phase RolloutPhase, why string) {
 	a := d.run
 	var busy []*RolloutMember
-	reason := map[RolloutPhase]string{RolloutAborted: Aborted, RolloutRolledBack: RolledBack}[phase]
+	reason := map[RolloutPhase]string{RolloutAborted: Aborted, RolloutRolledBack: RolledBack, RolloutPartlyBack: RolledBack}[phase]
 	for _, m := range a.members {
 		switch {
 		case m.Class == ClassPending || m.Class == ClassMoving && !m.Begun:
@@ -296,14 +296,20 @@ func (d *decision) close(phase RolloutPhase, why string) {
 		a.tells(m)
 	}
 	kind := RolloutEnded
-	if phase == RolloutRolledBack {
+	var left []string
+	if phase == RolloutRolledBack || phase == RolloutPartlyBack {
 		kind = RolloutWentBack
+		for _, m := range a.members {
+			if m.moved() {
+				left = append(left, m.Tenant)
+			}
+		}
 	}
 	text := a.ID + " is " + phaseWords[phase] + ": " + a.Summary.String()
 	if why != "" {
 		text += "; " + why
 	}
-	d.event(kind, "", text, append([]string{"outcome", string(phase), "why", why}, a.Summary.fields()...)...)
+	d.event(kind, "", text, append([]string{"outcome", string(phase), "why", why, "notBack", strings.Join(left, ",")}, a.Summary.fields()...)...)
 	d.flush(a)
 	d.run, d.whole = nil, true
 	a.streaks = nil
@@ -344,7 +350,7 @@ func (d *decision) forget() {
 
 var phaseWords = map[RolloutPhase]string{
 	RolloutPlanning: "planned", RolloutRunning: "running", RolloutWaiting: "waiting", RolloutRollingBack: "rolling back",
-	RolloutCompleted: "completed", RolloutAborted: "aborted", RolloutRolledBack: "rolled back", RolloutSuperseded: "superseded",
+	RolloutCompleted: "completed", RolloutAborted: "aborted", RolloutRolledBack: "rolled back", RolloutPartlyBack: "rolled back in part", RolloutSuperseded: "superseded",
 }
 
 func (d *decision) event(kind, tenant, text string, pairs ...string) {

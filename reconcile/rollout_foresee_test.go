@@ -30,7 +30,7 @@ func TestForeseen(t *testing.T) {
 		}
 		w.plan()
 		w.settle()
-		w.wants("r2")
+		w.wants("r2", "")
 		w.plan()
 		w.settle() // planned, and waits for its window
 		open := w.runs.Open()

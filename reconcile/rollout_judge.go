@@ -174,7 +174,11 @@ func (m *RolloutMember) begins(r *Report) {
 func (d *decision) judgeDone(m *RolloutMember, r *Report) {
 	a := d.run
 	if r.State != Degraded && !(r.State == HeldBack && r.Reason == Flapping) {
-		a.class(m, ClassUpgraded, "", d.now)
+		why := ""
+		if m.NoWay != "" {
+			why = "not taken back: " + m.NoWay
+		}
+		a.class(m, ClassUpgraded, why, d.now)
 		a.change(m, func(m *RolloutMember) { m.Unwell, m.Accepted = time.Time{}, false })
 		return
 	}

@@ -9,7 +9,7 @@ import (
 // RolloutPhase is where a rollout is in its life.
 type RolloutPhase string
 
-// The phases. The last four are closed: a closed rollout starts nothing again.
+// The phases. The last five are closed: a closed rollout starts nothing again.
 const (
 	RolloutPlanning    RolloutPhase = "planned"     // nothing is started yet
 	RolloutRunning     RolloutPhase = "running"     // tenants are moved, or watched
@@ -18,13 +18,14 @@ const (
 	RolloutCompleted   RolloutPhase = "completed"
 	RolloutAborted     RolloutPhase = "aborted"
 	RolloutRolledBack  RolloutPhase = "rolledBack"
+	RolloutPartlyBack  RolloutPhase = "partlyBack" // taken back, and not all of its tenants are
 	RolloutSuperseded  RolloutPhase = "superseded" // a newer release came
 )
 
 // Closed says that the rollout is over.
 func (p RolloutPhase) Closed() bool {
 	switch p {
-	case RolloutCompleted, RolloutAborted, RolloutRolledBack, RolloutSuperseded:
+	case RolloutCompleted, RolloutAborted, RolloutRolledBack, RolloutPartlyBack, RolloutSuperseded:
 		return true
 	}
 	return false
@@ -80,6 +81,8 @@ type RolloutMember struct {
 	Retry bool `json:"retry,omitempty"`
 	// Back says that it was told to go back to where it came from.
 	Back bool `json:"back,omitempty"`
+	// NoWay says why it was not taken back with the rollout, or did not get there.
+	NoWay string `json:"noWay,omitempty"`
 	// Owed is the reason its target is still to be withheld for, after the
 	// rollout was closed without it.
 	Owed string `json:"owed,omitempty"`

@@ -85,7 +85,7 @@ func (s *waveStory) command(f []string) {
 		s.plan()
 	case "release":
 		s.commit = args[0]
-		s.wants(args[0])
+		s.wants(args[0], strings.Join(args[1:], ""))
 		s.plan()
 	case "change":
 		p := s.puppet(args[0])
@@ -102,7 +102,7 @@ func (s *waveStory) command(f []string) {
 		for _, a := range args {
 			delete(s.bad, a)
 		}
-	case "hold", "release-hold", "blind", "sight", "sick", "well", "stuck", "unstuck", "relapse", "recover", "flap", "calm", "outage", "repaired":
+	case "hold", "release-hold", "blind", "sight", "sick", "well", "stuck", "unstuck", "relapse", "recover", "flap", "calm", "outage", "repaired", "oneway", "twoway":
 		for _, name := range args {
 			p := s.puppet(name)
 			switch word {
@@ -116,6 +116,8 @@ func (s *waveStory) command(f []string) {
 				p.outage = word == "outage"
 			case "relapse", "recover":
 				p.relapses = word == "relapse"
+			case "oneway", "twoway":
+				p.oneWay = word == "oneway"
 			case "stuck", "unstuck":
 				p.stuck = word == "stuck"
 			default:

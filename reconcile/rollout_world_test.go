@@ -1,10 +1,10 @@
 package reconcile_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +42,9 @@ type puppet struct {
 	to       plans.Target
 	brings   string // the release of to
 	back     bool
-	from     string // it goes back to
+	was      plans.Target // before it was moved, and what it goes back to
+	ran      string       // the release of was
+	oneWay   bool         // it would have no way back from where it was moved to
 	held     bool
 	blind    bool
 	degraded bool
@@ -80,12 +82,21 @@ func (w *wave) puppet(name string) *puppet {
 	return nil
 }
 
-// wants moves the plan of all tenants to a release.
-func (w *wave) wants(release string) {
+// wants moves the plan of all tenants to a release: of their core, of what is
+// beside it, or by a flip to the slot it names.
+func (w *wave) wants(release, of string) {
 	for _, p := range w.fleet {
 		t := *p.want
 		t.Release = release
-		p.want, p.target = &t, plans.Target{Core: "g1:" + release}
+		p.want = &t
+		switch of {
+		case "beside":
+			p.target.Aside = "a1:" + release
+		case "flip":
+			p.target.Active, p.target.Core, p.target.Idle = p.target.Active.Other(), cmp.Or(p.target.Idle, p.target.Core), p.target.Core
+		default:
+			p.target = plans.Target{Core: "g1:" + release}
+		}
 	}
 }
 
@@ -110,7 +121,7 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 		case p.permit.Back && p.stuck:
 		case p.permit.Back && reason == "" && p.at == p.target:
 			p.withheld[p.target] = reconcile.RolledBack
-			p.until, p.to, p.back, p.from = now.Add(5*time.Second), p.target, true, p.permit.From
+			p.until, p.to, p.back = now.Add(5*time.Second), p.target, true
 		case p.permit.Withhold != "" && !p.permit.Back && reason == "":
 			p.withheld[p.target] = p.permit.Withhold
 		}
@@ -122,10 +133,11 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 		switch {
 		case p.back && p.relapses:
 		case p.back:
-			p.at, p.release = plans.Target{Core: p.from}, strings.TrimPrefix(p.from, "g1:")
+			p.at, p.release = p.was, p.ran
 		case bad(p.brings):
 			p.withheld[p.to] = reconcile.Failed
 		default:
+			p.was, p.ran = p.at, p.release
 			p.at, p.release = p.to, p.brings // whatever the plan says since
 		}
 		p.until, p.back = time.Time{}, false
@@ -167,6 +179,9 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 	if obeys && p.permit.Back && p.stuck && p.at == p.target && p.until.IsZero() && !p.blind {
 		r.NoWayBack = "the version it came from is not kept"
 	}
+	if p.oneWay && p.at == p.target && p.until.IsZero() {
+		r.OneWay = "what it ran before is not on record"
+	}
 	if reason != "" {
 		r.Failed, r.Restored = true, p.until.IsZero()
 	}
@@ -206,7 +221,7 @@ func (w *wave) settle() {
 func sameReport(a, b reconcile.Report) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Target == b.Target && a.Done == b.Done && a.Failed == b.Failed &&
 		a.InMotion == b.InMotion && a.ToTarget == b.ToTarget && a.Restored == b.Restored && a.Reached == b.Reached && a.Why == b.Why &&
-		a.Unwell == b.Unwell && a.NoWayBack == b.NoWayBack
+		a.Unwell == b.Unwell && a.NoWayBack == b.NoWayBack && a.OneWay == b.OneWay
 }
 
 // berlin has the rules of Europe/Berlin for 2026, by hand.

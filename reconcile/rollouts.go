@@ -263,6 +263,9 @@ func (r *Rollouts) Hear(report *Report) {
 	if s == nil {
 		return
 	}
+	if a := s.lane.run; a != nil && s.report.OneWay != report.OneWay {
+		a.asked = false // what can be answered may be another
+	}
 	s.report = report
 	s.weigh()
 	s.lane.news[report.Tenant] = true
