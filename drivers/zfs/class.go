@@ -45,6 +45,7 @@ var symptoms = []symptom{
 	{"target is busy", observed.Refused, "look who uses it: `fuser -vm`, /proc/*/mountinfo"},
 	{"conflicting snapshot", observed.Refused, "two snapshots have the same name on both sides; rename or destroy one of them"},
 	{"size is less than current used", observed.Refused, "give a quota that is larger than what is there"},
+	{"size is greater than available", observed.Environment, "free space in the pool (`zfs list -o space`), or give a smaller reservation"},
 	{"reservation is greater", observed.Refused, "give a smaller reservation, or free space in the pool"},
 	{"must be power of", observed.Refused, "correct the volume's recordSize or size in the plan"},
 	{"must be one of", observed.Refused, "correct the volume's fields in the plan; `man zfsprops` has the values"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,6 +190,15 @@ func TestSettings(t *testing.T) {
 	class(t, err, observed.Refused, "zfsprops")
 }
 
+// TestPermissions holds the documentation to what TestDelegated delegates.
+func TestPermissions(t *testing.T) {
+	onHost(t)
+	doc := must[[]byte](t)(os.ReadFile("../../docs/drivers-zfs.md"))
+	if got := regexp.MustCompile(`(?m)zfs allow -u reconcile \\\n\s+(\S+) \\$`).FindSubmatch(doc); got == nil || string(got[1]) != permissions {
+		t.Errorf("docs/drivers-zfs.md delegates %q, want %q", got, permissions)
+	}
+}
+
 // Permissions is what docs/drivers-zfs.md says to delegate.
 const permissions = "create,destroy,mount,snapshot,clone,promote,hold,release,userprop,canmount,mountpoint,refquota,reservation,refreservation,compression,recordsize,volsize,volblocksize"
 
@@ -238,8 +248,24 @@ func TestAsNobody(t *testing.T) {
 	if seen := find(t, d, clone); seen == nil || seen.Ready || seen.Origin != snap.ID {
 		t.Fatalf("cloned and not mounted, it is shown as %+v", seen)
 	}
+	for _, v := range []plans.Volume{{Quota: "20M", Reservation: "1M", Compression: "gzip", RecordSize: "16K"}, {}} {
+		if err := d.Tune(t.Context(), "7", live, v); err != nil {
+			t.Errorf("tune to %q: %v", v.Tuning(), err)
+		}
+		if seen := find(t, d, live); seen == nil || seen.Tuning != v.Tuning() {
+			t.Errorf("tuned, it is shown as %+v", seen)
+		}
+	}
 	if err := d.Promote(t.Context(), "8", clone); err != nil {
 		t.Error(err)
+	}
+	// A new volume is made and lacks its mount, which root gives it.
+	created := b.order(plans.Blue, "a1", plans.Volume{})
+	created.Name = "more"
+	_, err = d.Create(t.Context(), "8", created)
+	class(t, err, observed.Refused, "only root mounts")
+	if seen := find(t, d, b.root+"/acme/"+leaf(created)); seen != nil && seen.Ready {
+		t.Errorf("created and not mounted, it is shown as %+v", seen)
 	}
 	more := must[[]observed.Dataset](t)(d.Snapshot(t.Context(), "9", "a3", []string{live}, nil))[0]
 	if err := d.Destroy(t.Context(), "10", more.ID); err != nil {

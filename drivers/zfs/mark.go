@@ -32,7 +32,7 @@ const (
 	// it is.
 	markMount = "reconcile:mountpoint"
 	markKind  = "reconcile:filesystem"
-	// markTuning is the Tuning of the plan it was last given.
+	// markTuning is the Tuning of the plan it was last given, see underWay.
 	markTuning = "reconcile:tuning"
 )
 
@@ -73,25 +73,6 @@ func slotOf(mark string) plans.Slot {
 		return ""
 	}
 	return plans.Slot(mark)
-}
-
-// settings are the properties a plan asks for. A clone takes them from the plan of
-// its own time, and Tune changes them in place. A quota and a reservation are for the data alone, so that the snapshots we keep never take
-// an application's space away.
-func settings(v plans.Volume, zvol bool) map[string]string {
-	m := map[string]string{}
-	set := func(property, value string) {
-		if value != "" {
-			m[property] = value
-		}
-	}
-	set("compression", v.Compression)
-	set("reservation", v.Reservation)
-	if !zvol {
-		set("refquota", v.Quota)
-		set("recordsize", v.RecordSize)
-	}
-	return m
 }
 
 // options are properties as arguments of a command, sorted.
