@@ -82,7 +82,7 @@ type VolumeOrder struct {
 // fields matter.
 type CheckOrder struct {
 	ID   string `json:"id"`
-	Kind string `json:"kind"` // image, present, port, hostFile, traits, volume, space, data
+	Kind string `json:"kind"` // image, present, port, hostFile, traits, volume, space, volumes, data
 	// Image to be present; Port to be free on loopback; File on the host to be
 	// readable; Instance whose fields the runtime must be able to honour.
 	Image   string         `json:"image,omitempty"`

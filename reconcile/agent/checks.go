@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -21,7 +22,7 @@ func (x *executor) checks(ctx context.Context, a reconcile.Action) []observed.Ch
 	out := make([]observed.Check, 0, len(a.Checks))
 	for _, c := range a.Checks {
 		line := observed.Check{ID: c.ID, For: subject}
-		text, err := x.check(ctx, a.Tenant, c)
+		text, err := x.check(ctx, a, c)
 		line.At, line.OK = x.now(), err == nil
 		line.Text = x.redact.Text(text)
 		if err != nil {
@@ -33,7 +34,8 @@ func (x *executor) checks(ctx context.Context, a reconcile.Action) []observed.Ch
 	return out
 }
 
-func (x *executor) check(ctx context.Context, tenant string, c reconcile.CheckOrder) (string, error) {
+func (x *executor) check(ctx context.Context, a reconcile.Action, c reconcile.CheckOrder) (string, error) {
+	tenant := a.Tenant
 	switch c.Kind {
 	case "image", "present":
 		return x.checkImage(ctx, tenant, c.Image)
@@ -47,6 +49,8 @@ func (x *executor) check(ctx context.Context, tenant string, c reconcile.CheckOr
 		return x.checkVolume(ctx, c)
 	case "space":
 		return x.checkSpace(ctx, c)
+	case "volumes":
+		return x.checkVolumes(ctx, a.Checks)
 	case "data":
 		return x.checkData(ctx, tenant, c)
 	}
@@ -136,6 +140,30 @@ func (x *executor) checkVolume(ctx context.Context, c reconcile.CheckOrder) (str
 		}
 	}
 	return "driver " + t.Name, nil
+}
+
+// checkVolumes proves that one snapshot can be taken over the volumes of a tenant
+// that an upgrade takes one of, of each driver.
+func (x *executor) checkVolumes(ctx context.Context, orders []reconcile.CheckOrder) (string, error) {
+	of := map[string]map[string]plans.Volume{} // by driver, by name
+	for _, o := range orders {
+		if o.Kind != "volume" || o.Spec == nil || o.Spec.OnUpgrade != plans.Clone && o.Spec.OnUpgrade != plans.Snapshot {
+			continue
+		}
+		driver := cmp.Or(o.Spec.Driver, x.defaultStorage)
+		if of[driver] == nil {
+			of[driver] = map[string]plans.Volume{}
+		}
+		of[driver][o.Volume] = *o.Spec
+	}
+	for driver, vs := range plans.Sorted(of) {
+		if able, ok := x.storages[driver].(drivers.VolumesChecker); ok {
+			if err := able.CheckVolumes(ctx, vs); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "one snapshot can be taken of all volumes of each driver", nil
 }
 
 // UnsupportedVolume names the fields of a volume that a storage cannot honour.

@@ -25,6 +25,17 @@ func (p pools) Part(v plans.Volume) string { return v.Source }
 
 func (p pools) PartOf(dataset string) string { return strings.Split(dataset, "/")[1] }
 
+func (p pools) CheckVolumes(_ context.Context, vs map[string]plans.Volume) error {
+	for name, v := range plans.Sorted(vs) {
+		for other, w := range plans.Sorted(vs) {
+			if v.Source != w.Source {
+				return refused(name+" and "+other+" are in different pools", "keep them in one")
+			}
+		}
+	}
+	return nil
+}
+
 func (p pools) Observe(ctx context.Context, tenants ...string) ([]observed.Dataset, error) {
 	seen, err := p.Storage.Observe(ctx, tenants...)
 	if err != nil || *p.away == "" {
@@ -123,6 +134,50 @@ func TestDataInAPoolThatIsAway(t *testing.T) {
 		w.start()
 		w.pass()
 		w.want(reconcile.Unknown)
+	})
+}
+
+// TestVolumesInTwoPools: what no snapshot could be taken over is refused before
+// anything is stopped, and by the dry-run; a volume that no upgrade copies may be
+// anywhere.
+func TestVolumesInTwoPools(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := ""
+		w := newWorld(t, inPools("app1", "tank"), func(c *Config) { c.Storages["mem"] = pools{c.Storages["mem"], &away} })
+		w.pass()
+		w.want(reconcile.Converged)
+		for _, mode := range []string{plans.Share, plans.Clone} {
+			w.plan = inPools("app-"+mode, "tank")
+			logs := w.plan.Tenants[0].Volumes["tank"]
+			if logs.Source = "fast"; mode == plans.Share {
+				logs.OnUpgrade, logs.Writes, logs.Access = mode, "", "many"
+			}
+			w.plan.Tenants[0].Volumes["fast"] = logs
+			w.agent.SetPlan(w.plan)
+			preview, err := w.agent.DryRun(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := len(w.done)
+			w.pass()
+			s := w.agent.Status().Tenants[0]
+			const why = "fast and tank are in different pools"
+			if mode == plans.Share {
+				w.want(reconcile.Converged)
+				continue
+			}
+			if s.State != reconcile.HeldBack || !strings.Contains(s.Why, why) {
+				t.Errorf("it does not say why it is refused: %s", w.text())
+			}
+			for _, a := range w.done[before:] {
+				if a.Verb != reconcile.Pull && a.Verb != reconcile.Check {
+					t.Errorf("%s before it was refused", a.ID)
+				}
+			}
+			if text := fmt.Sprintf("%+v", preview.Blocked); !strings.Contains(text, why) {
+				t.Errorf("the dry-run does not say it: %s", text)
+			}
+		}
 	})
 }
 

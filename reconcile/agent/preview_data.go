@@ -172,3 +172,11 @@ func (s likeStorage) Tune(ctx context.Context, id string, dataset string, v plan
 func (s likeStorage) Written(ctx context.Context, dataset, snapshot string) (int64, error) {
 	return s.real.Written(ctx, dataset, snapshot)
 }
+
+// CheckVolumes implements drivers.VolumesChecker, where the real one does.
+func (s likeStorage) CheckVolumes(ctx context.Context, vs map[string]plans.Volume) error {
+	if able, ok := s.real.(drivers.VolumesChecker); ok {
+		return able.CheckVolumes(ctx, vs)
+	}
+	return nil
+}
