@@ -23,8 +23,8 @@ demo: build ## the main job on this machine, explained as it goes (RUNTIME=docke
 deps: ## install what the tests need and is missing (Debian, root)
 	@.ci/deps
 
-vm: deps ## the image of the test VM with OpenZFS, if it is not there (about ten minutes)
-	@.ci/vm
+vm: deps ## the image of the test VM with OpenZFS, if it is not there (about ten minutes); REFRESH=1: anew, from what Debian has now
+	@.ci/vm $(if $(REFRESH),refresh)
 
 test: deps ## all tests, on real parts
 	@.ci/test

@@ -158,6 +158,7 @@ func TestRules(t *testing.T) {
 		"freeze of its own name":  {[]string{service("mounts: {/data: data}") + "    freeze-data: {image: 'a@A', sidecar: true}\n  volumes: {data: {onUpgrade: clone, writes: replay, freeze: {service: app, command: [sync]}}}\n"}, "/spec/volumes/data/freeze", "one-shot instance, freeze-data", "rename"},
 		"volatile and imported":   {[]string{service("") + "  volumes: {data: {volatile: true, import: true}}\n"}, "/spec/volumes/data/volatile", "taken over", ""},
 		"snapshot of volatile":    {[]string{service("") + "  volumes: {data: {volatile: true, onUpgrade: snapshot}}\n"}, "/spec/volumes/data/volatile", "leads nowhere", ""},
+		"quota of a block device": {[]string{service("") + "  volumes: {data: {size: 10G, quota: 5G}}\n"}, "/spec/volumes/data/quota", "block device", ""},
 		"filesystem of nothing":   {[]string{service("") + "  volumes: {data: {filesystem: ext4}}\n"}, "/spec/volumes/data/filesystem", "needs a size", ""},
 		"quota that is no size":   {[]string{service("") + "  volumes: {data: {quota: 10 GB}}\n"}, "/spec/volumes/data/quota", "not a size", ""},
 		"back without quiesce":    {[]string{service("") + "  volumes: {data: {onUpgrade: clone, writes: replay, onBack: carry}}\n"}, "/spec/volumes/data/onBack", "only with writes: quiesce", ""},

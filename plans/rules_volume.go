@@ -28,6 +28,7 @@ func volumesMakeSense(s *subject, t *Tenant) {
 			{v.Import && len(v.places()) == 0, "import", "import takes over one place, and no source names it", "add source: the place the data are in"},
 			{v.Copy.Parallel < 0 || v.Copy.Parallel > MaxParallelCopies, "copy", strconv.Itoa(v.Copy.Parallel) + " files cannot be copied at a time", "write 1 to " + strconv.Itoa(MaxParallelCopies)},
 			{v.Filesystem != "" && v.Size == "", "filesystem", "a filesystem is made on a block device, which needs a size", "add size, such as 10G, or drop filesystem"},
+			{v.Quota != "" && v.Size != "", "quota", "a quota is for the files of a dataset; with size the volume is a block device, which holds no more than that", "drop quota, or drop size"},
 			{v.Owner != "" && !ownership.MatchString(v.Owner), "owner", strconv.Quote(v.Owner) + " is not an owner", `write numbers, like "1000:1000"`},
 			{v.Mode != "" && !octal.MatchString(v.Mode), "mode", strconv.Quote(v.Mode) + " is not an octal mode", `write it like "0750"`},
 		} {

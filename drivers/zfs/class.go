@@ -34,6 +34,7 @@ var symptoms = []symptom{
 	{"read-only file system", observed.Environment, "the pool is imported read-only; look at `zpool get readonly`"},
 	{"pool is read-only", observed.Environment, "the pool is imported read-only; look at `zpool get readonly`"},
 	{"i/o error", observed.Environment, "look at `zpool status -v`"},
+	{"failed to create mountpoint: permission denied", observed.Refused, "only root mounts on Linux: run reconcile as root"},
 	{"permission denied", observed.Refused, "run reconcile as root, or delegate what docs/drivers-zfs.md lists with `zfs allow`"},
 	{"insufficient privileges", observed.Refused, "run reconcile as root, or delegate what docs/drivers-zfs.md lists with `zfs allow`"},
 	{"may only be mounted by root", observed.Refused, "only root mounts on Linux: run reconcile as root"},

@@ -23,6 +23,9 @@ type refusal struct {
 func (r refusal) Error() string { return r.text }
 func (r refusal) Unwrap() error { return r.err }
 
+// english has zfs say in English why it refuses: it is told apart by its words.
+var english = [2]string{"LC_ALL", "C"}
+
 // zfs runs one zfs command and returns its output. What it printed before an
 // error is returned with the error: a look at several names tells of those that
 // are there.
@@ -39,8 +42,7 @@ func (d *Driver) within(ctx context.Context, limit time.Duration, pool, name str
 	var stdout, stderr strings.Builder
 	err := d.guard.run(ctx, limit, pool, shown(name, args), func(ctx context.Context) error {
 		cmd := exec.CommandContext(ctx, name, args...)
-		// What zfs says is told apart by its English words.
-		cmd.Env = append(os.Environ(), "LC_ALL=C")
+		cmd.Env = append(os.Environ(), english[0]+"="+english[1])
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		cmd.WaitDelay = time.Second
 		return cmd.Run()
@@ -58,8 +60,12 @@ func (d *Driver) within(ctx context.Context, limit time.Duration, pool, name str
 	return stdout.String(), err
 }
 
-// library calls go-zfs, whose runner takes no context.
+// library calls go-zfs, whose runner takes no context, and no environment but that
+// of this process: the language is set there, and stays so.
 func (d *Driver) library(ctx context.Context, pool, what string, call func() error) error {
+	if err := os.Setenv(english[0], english[1]); err != nil {
+		return err
+	}
 	err := d.guard.run(ctx, d.cfg.Limit, pool, what, func(context.Context) error { return call() })
 	var said *gozfs.Error
 	if errors.As(err, &said) && strings.TrimSpace(said.Stderr) != "" {

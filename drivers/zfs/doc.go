@@ -12,9 +12,11 @@
 // never destroys recursively, never forces, and never unmounts what somebody
 // uses: what ZFS refuses is a Refused problem that says by whom.
 //
-// Types, creation and single datasets go through go-zfs. Its runner takes no
-// context, so that its calls are given up at a deadline and refused until the
-// one that hangs has ended (see guard). What it lacks, or cannot do as one act
-// (promote, holds, several snapshots at once, listing with the source of each
-// property, destroy that says why not), is a zfs command of our own.
+// New filesystems and zvols are made by go-zfs, with all their properties. Its
+// runner takes no context, so that its calls are given up at a deadline and refused
+// until the one that hangs has ended (see guard); nor an environment, so that the
+// first of them sets LC_ALL=C in this process. What go-zfs lacks, or cannot do as
+// one act, is a zfs command of our own: clones with their marks, several snapshots
+// at once, several properties at once, promotion, holds, listing with the source of
+// each property, and a destroy that says why not.
 package zfs

@@ -64,3 +64,17 @@ func TestStuck(t *testing.T) {
 		<-time.After(5 * time.Millisecond)
 	}
 }
+
+// Whatever language this process was started in, zfs is spoken to in English, also
+// by the library: what it says is told apart by its words.
+func TestEnglish(t *testing.T) {
+	scripted(t, answer{Begins: "get"}, answer{Begins: "create", Err: "cannot create 'x': out of space"})
+	t.Setenv("LC_ALL", "de_DE.UTF-8")
+	d := openScripted(t, time.Minute)
+	for _, size := range []string{"", "1G"} {
+		v := volume("tank/fleet")
+		v.Size = size
+		_, err := d.Create(t.Context(), "1", (&bench{root: "tank/fleet"}).order("blue", "a1", v))
+		class(t, err, observed.Environment, "free space in the pool")
+	}
+}

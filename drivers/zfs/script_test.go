@@ -34,6 +34,9 @@ func play(dir, args string) int {
 	calls, err := os.OpenFile(filepath.Join(dir, "calls"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err == nil {
 		fmt.Fprintln(calls, args)
+		if l := os.Getenv("LC_ALL"); l != "C" {
+			args = "in " + l + ": " + args // which no script has an answer to
+		}
 		calls.Close()
 	}
 	var script []answer
