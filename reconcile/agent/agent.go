@@ -196,6 +196,7 @@ type Agent struct {
 	looking  bool
 	pruning  bool
 	fullDue  time.Time // next full look
+	turned   time.Time // when the last turn was
 	expected time.Time // when the next turn is due; zero: no loop runs
 	acted    int       // actions carried out since New
 	plan     *plans.Plan

@@ -127,7 +127,7 @@ func (a *Agent) turn(ctx context.Context, hands *sync.WaitGroup) (time.Time, err
 	if next.IsZero() || a.fullDue.Before(next) {
 		next = a.fullDue
 	}
-	a.expected = next
+	a.turned, a.expected = now, next
 	return next, nil
 }
 
@@ -155,13 +155,14 @@ func (a *Agent) writeClock(now time.Time) error {
 	return a.write(tx)
 }
 
-// late returns by how much the turn comes late, if that is more than MaxGap:
-// the process was stopped, the machine slept, or its clock was set forward.
+// late returns the time since the last turn if this one comes later than expected
+// by more than MaxGap: the process was stopped, the machine slept, or its clock was
+// set forward. When that began nobody knows, so that none of it counts.
 func (a *Agent) late(now time.Time) time.Duration {
 	if a.expected.IsZero() || now.Sub(a.expected) <= a.cfg.MaxGap {
 		return 0
 	}
-	return now.Sub(a.expected)
+	return now.Sub(a.turned)
 }
 
 // startLook begins a look if one is needed and none is under way: news that

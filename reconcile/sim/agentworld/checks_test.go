@@ -2,6 +2,7 @@ package agentworld
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ type checks struct {
 	moving  map[string]bool
 	taken   map[string]string // answers in git, by question
 	reached map[string]int
+	data    map[string]*data             // of tenants
+	jobs    map[string]string            // engine id of a job in an attempt
+	made    map[string]map[string]string // what the services of a generation were
 }
 
 // life is one run of one instance.
@@ -35,12 +39,13 @@ type life struct {
 
 func newChecks(w *world) *checks {
 	return &checks{w: w, books: fleet.NewBooks(), good: map[life]int{}, before: map[string]plans.Slot{}, tenants: map[string]*plans.Tenant{},
-		begun: map[string]bool{}, moving: map[string]bool{}, taken: map[string]string{}, reached: map[string]int{}}
+		begun: map[string]bool{}, moving: map[string]bool{}, taken: map[string]string{}, reached: map[string]int{},
+		data: map[string]*data{}, jobs: map[string]string{}, made: map[string]map[string]string{}}
 }
 
 func (c *checks) fail(rule, format string, args ...any) {
 	if c.broken == nil {
-		c.broken = &fleet.Violation{Rule: rule, Text: time.Now().Format("15:04:05.000 ") + fmt.Sprintf(format, args...)}
+		c.broken = &fleet.Violation{Rule: rule, Text: c.w.date().Format("15:04:05.000 ") + fmt.Sprintf(format, args...)}
 	}
 }
 
@@ -63,19 +68,28 @@ func (c *checks) planned(p *plans.Plan) {
 	for i := range p.Tenants {
 		t := &p.Tenants[i]
 		c.tenants[t.Name] = t
+		if c.data[t.Name] == nil {
+			c.data[t.Name] = &data{acked: map[uint64]bool{}, binds: map[plans.Slot][]string{}}
+		}
+		if t.Removed {
+			continue
+		}
 		spec.Tenants = append(spec.Tenants, reconcile.RolloutTenant{Want: t, Target: t.Target()})
 	}
 	for _, d := range p.Decisions {
 		c.taken[d.Question] = d.Answer
+		if tenant, _, _ := strings.Cut(d.Question, "."); c.data[tenant] != nil {
+			c.data[tenant].lossOK = true // a person was asked, and said what shall become of the data
+		}
 	}
 	c.books.Planned(spec)
 }
 
 // unseen takes in that the agent was away.
-func (c *checks) unseen(since time.Time) {
+func (c *checks) unseen(since time.Time, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.books.Skipped(since, time.Since(since))
+	c.books.Skipped(since, d)
 }
 
 // answered takes in the answer to a probe.
@@ -113,6 +127,7 @@ func (c *checks) routes(e plans.Entry, rev uint64) {
 		c.fail("S2", "the routes of %s lead nowhere", e.Tenant)
 	case e.Slot == now || rev != t.Route.Revision: // no switch, or one the router refuses
 	case c.well(&t, e.Slot):
+		c.switched(e, &t)
 		c.before[e.Tenant] = now
 		c.reached["switched"]++
 	case e.Slot == c.before[e.Tenant] && !c.well(&t, now): // nothing that serves is left
@@ -128,9 +143,16 @@ func (c *checks) unroutes(tenant string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.w.host.Truth(tenant)
-	if c.before[tenant] != plans.NoSlot && c.well(&t, t.Route.Entry.Slot) {
+	if c.before[tenant] != plans.NoSlot && c.well(&t, t.Route.Entry.Slot) && !c.leaves(tenant) {
 		c.fail("S2", "the routes of %s are taken away", tenant)
 	}
+	delete(c.before, tenant) // the next version is a first one again
+}
+
+// leaves says whether a tenant is removed, or named no more.
+func (c *checks) leaves(tenant string) bool {
+	t := c.tenants[tenant]
+	return t == nil || t.Removed
 }
 
 // stops holds S2: what is routed and well is not stopped, but within a hold.
@@ -138,6 +160,10 @@ func (c *checks) stops(what string, key plans.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.w.host.Truth(key.Tenant)
+	if c.leaves(key.Tenant) {
+		return
+	}
+	c.stopsWayBack(what, key, &t)
 	if key.Service == "app" && key.Slot == t.Route.Entry.Slot && c.well(&t, key.Slot) && !t.Route.Held {
 		c.fail("S2", "%s of %s, which is routed and healthy", what, key)
 	}
@@ -162,14 +188,14 @@ func (c *checks) starts(i plans.Instance) {
 	}
 	c.moving[i.Key.Tenant] = true
 	c.reached["begun"]++
-	c.books.Began(time.Now(), i.Key.Tenant, want.Target())
+	c.books.Began(c.w.date(), i.Key.Tenant, want.Target())
 }
 
 // written takes in what was written down.
 func (c *checks) written(tx journal.Tx) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
+	now := c.w.date()
 	d, records := delta(tx)
 	for name, rec := range plans.Sorted(records) {
 		c.record(now, name, rec)
@@ -213,6 +239,9 @@ func (c *checks) record(now time.Time, name string, rec reconcile.Record) {
 		r.Failed = r.Failed || held.Target == r.Target
 	}
 	r.Failed = r.Failed || rec.Attempt != nil && (rec.Attempt.Back || rec.Attempt.Failing) && rec.Attempt.Target == r.Target
+	if rec.Current == nil {
+		clear(c.data[name].acked) // a first version was undone; what it wrote is kept aside
+	}
 	if rec.Attempt == nil {
 		c.moving[name] = false
 		c.books.Ended(now, name, rec.Target)

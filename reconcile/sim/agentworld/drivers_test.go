@@ -8,6 +8,7 @@ import (
 
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
@@ -20,16 +21,21 @@ type runtime struct {
 }
 
 func (r *runtime) Start(ctx context.Context, id string, want plans.Instance) error {
+	r.check.w.visit(want.Tenant)
 	r.check.starts(want)
-	return r.Runtime.Start(ctx, id, want)
+	err := r.Runtime.Start(ctx, id, want)
+	r.check.started(want)
+	return err
 }
 
 func (r *runtime) Stop(ctx context.Context, id string, key plans.Key, grace time.Duration) error {
+	r.check.w.visit(key.Tenant)
 	r.check.stops("stop", key)
 	return r.Runtime.Stop(ctx, id, key, grace)
 }
 
 func (r *runtime) Remove(ctx context.Context, id string, key plans.Key) error {
+	r.check.w.visit(key.Tenant)
 	r.check.stops("remove", key)
 	return r.Runtime.Remove(ctx, id, key)
 }
@@ -40,6 +46,7 @@ type router struct {
 }
 
 func (r *router) Set(ctx context.Context, id string, entry plans.Entry, rev uint64) (uint64, error) {
+	r.check.w.visit(entry.Tenant)
 	r.check.routes(entry, rev)
 	return r.Router.Set(ctx, id, entry, rev)
 }
@@ -47,6 +54,36 @@ func (r *router) Set(ctx context.Context, id string, entry plans.Entry, rev uint
 func (r *router) Delete(ctx context.Context, id string, tenant string, rev uint64) error {
 	r.check.unroutes(tenant)
 	return r.Router.Delete(ctx, id, tenant, rev)
+}
+
+// storage has somebody write just before the agent does something to the data.
+type storage struct {
+	drivers.Storage
+	check *checks
+}
+
+func (s *storage) Snapshot(ctx context.Context, id, attempt string, datasets []string, progress func(drivers.Progress)) ([]observed.Dataset, error) {
+	for _, d := range datasets {
+		s.check.w.visit(tenantOf(d))
+	}
+	return s.Storage.Snapshot(ctx, id, attempt, datasets, progress)
+}
+
+func (s *storage) Clone(ctx context.Context, id, snapshot string, want drivers.VolumeOrder, progress func(drivers.Progress)) (observed.Dataset, error) {
+	s.check.w.visit(want.Tenant)
+	return s.Storage.Clone(ctx, id, snapshot, want, progress)
+}
+
+func (s *storage) Destroy(ctx context.Context, id, name string) error {
+	s.check.w.visit(tenantOf(name))
+	s.check.destroys(name)
+	return s.Storage.Destroy(ctx, id, name)
+}
+
+// tenantOf is whose a dataset of the host in memory is, by its name.
+func tenantOf(dataset string) string {
+	name, _, _ := strings.Cut(dataset, "/")
+	return name
 }
 
 type prober struct {
@@ -72,7 +109,7 @@ type store struct {
 // Commit writes a transaction down, or dies before or after.
 func (s *store) Commit(tx journal.Tx) error {
 	died := journal.When(0)
-	if !s.w.isCalm() && s.w.luck("commit") < s.w.o.crash {
+	if !s.w.isCalm() && s.w.luck("commit") < s.w.o.Crash {
 		died = journal.Before
 		if s.w.luck("when") < 0.5 {
 			died = journal.After

@@ -11,12 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gitops-fleet/reconcile/drivers/mem"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
-	"github.com/gitops-fleet/reconcile/reconcile/sim/fleet"
 )
 
 var (
@@ -24,6 +23,8 @@ var (
 	first     = flag.Uint64("first", 1, "the first of them")
 	seed      = flag.Uint64("seed", 0, "the seed TestSeed repeats")
 	tenants   = flag.Int("tenants", 0, "how many tenants; 0: 1 to 5, by the seed")
+	steps     = flag.Int("steps", 0, "steps of the first phase; 0: by the seed")
+	without   = flag.String("without", "", "fields of weather and shape to leave out, by comma")
 )
 
 // TestSeeds runs the whole agent under many seeds and wants every one clean.
@@ -37,7 +38,10 @@ func TestSeeds(t *testing.T) {
 			t.Run(fmt.Sprint(lane), func(t *testing.T) {
 				t.Parallel()
 				for s := *first + lane; s < *first+uint64(*schedules) && !t.Failed(); s += lanes {
-					w := run(t, s)
+					w := run(t, Case{Seed: s, Tenants: *tenants}, nil)
+					if w.broken != nil {
+						t.Error(smallest(t, w))
+					}
 					mu.Lock()
 					for what, n := range w.check.reached {
 						reached[what] += n
@@ -69,32 +73,45 @@ func TestSeed(t *testing.T) {
 	if *seed == 0 {
 		t.Skip("give one with -seed")
 	}
-	w := run(t, *seed)
+	c := Case{Seed: *seed, Tenants: *tenants, Steps: *steps}
+	if *without != "" {
+		c.Without = strings.Split(*without, ",")
+	}
+	w := run(t, c, nil)
 	t.Log("\n" + w.text())
+	if w.broken != nil {
+		t.Error(smallest(t, w))
+	}
 }
 
 // run makes one run in virtual time.
-func run(t *testing.T, seed uint64) (w *world) {
+func run(t *testing.T, c Case, mistake func(hands) hands) (w *world) {
 	t.Helper()
-	var v *fleet.Violation
 	synctest.Test(t, func(t *testing.T) {
-		w = newWorld(t, seed)
+		w = newWorld(t, c, mistake)
 		w.live()
 		w.rest()
-		v = w.check.first()
+		w.broken = w.check.first()
 		w.cancel()
 		<-w.ended
 	})
-	if v != nil {
-		t.Errorf("seed %d: %v\nrepeat it: go test ./reconcile/sim/agentworld -run TestSeed$ -args -seed %d -tenants %d\n%s", seed, v, seed, *tenants, w.text())
-	}
 	return w
+}
+
+// smallest makes a run that broke a rule as small as it gets, for a person.
+func smallest(t *testing.T, w *world) string {
+	small := Shrink(w, func(c Case) *world { return run(t, c, w.mistake) })
+	return fmt.Sprintf("seed %d breaks a rule; as small as it gets:\n%s: %v\nrepeat it: go test ./reconcile/sim/agentworld -run TestSeed$ -args %s\n%s",
+		w.c.Seed, small.c, small.broken, small.c, small.text())
 }
 
 // text is what happened, for a person.
 func (w *world) text() string {
-	policy, _ := json.Marshal(w.plan.Policies["standard"])
-	s := fmt.Sprintf("weather %+v\npolicy %s\n", w.o, policy)
+	policies, _ := json.Marshal(w.plan.Policies)
+	s := fmt.Sprintf("weather %+v\npolicies %s\n", w.o, policies)
+	for _, l := range w.lanes {
+		s += fmt.Sprintf("lane %s %+v\n", l.template, l.shape)
+	}
 	if logged, err := w.store.Reopen().Events(journal.Query{Last: 120}); err == nil {
 		for _, e := range logged {
 			w.log = append(w.log, fmt.Sprintf("%s %s: %s", e.Time.Format("15:04:05.000"), e.Kind, e.Text))
@@ -107,8 +124,13 @@ func (w *world) text() string {
 
 // live is the first phase: anything may happen, and nothing wrong may.
 func (w *world) live() {
-	for range 6 + w.rng.IntN(10) {
-		w.sleep(time.Second + w.within([]time.Duration{5 * time.Second, time.Minute, 5 * time.Minute}[w.rng.IntN(3)]))
+	n := 6 + w.dice.Of("steps").IntN(10)
+	if w.c.Steps > 0 {
+		n = w.c.Steps
+	}
+	for w.steps = range n {
+		r := w.dice.Of("pause")
+		w.sleep(time.Second + time.Duration(r.Int64N(int64([]time.Duration{5 * time.Second, time.Minute, 5 * time.Minute}[r.IntN(3)]))))
 		if w.check.first() != nil {
 			return
 		}
@@ -133,103 +155,9 @@ func (w *world) sleep(d time.Duration) {
 func (w *world) revive() {
 	select {
 	case <-w.ended:
-		w.kill(w.within(20 * time.Second))
+		w.kill(w.within("revive", 20*time.Second))
 	default:
 	}
-}
-
-func (w *world) happen() {
-	switch w.rng.IntN(6) {
-	case 0, 1:
-		w.upgrade()
-	case 2:
-		w.answer()
-	case 3:
-		if len(w.history) > 0 { // a revert, or the broken target again
-			v := w.history[w.rng.IntN(len(w.history))]
-			w.commit(func(p *plans.Plan) { w.says(p, v) })
-			w.note("commit: back to version %d", v)
-		}
-	}
-	if w.chance(w.o.hold) {
-		i := w.rng.IntN(len(w.plan.Tenants))
-		w.commit(func(p *plans.Plan) {
-			if p.Tenants[i].Hold == nil {
-				p.Tenants[i].Hold = &plans.HoldWord{Reason: "a person looks at it"}
-			} else {
-				p.Tenants[i].Hold = nil
-			}
-		})
-	}
-	if w.chance(w.o.stale) {
-		q := "ro-000000.trip1-00000000"
-		if len(w.old) > 0 {
-			q = w.old[w.rng.IntN(len(w.old))]
-		}
-		w.commit(func(p *plans.Plan) {
-			p.Decisions = append(p.Decisions, plans.Decision{Name: fmt.Sprint("stale", len(p.Decisions)), Question: q + "x", Answer: reconcile.ContinueAnyway})
-		})
-	}
-	name := w.plan.Tenants[w.rng.IntN(len(w.plan.Tenants))].Name
-	truth := w.host.Truth(name)
-	if w.chance(w.o.die) && len(truth.Instances) > 0 {
-		key := truth.Instances[w.rng.IntN(len(truth.Instances))].Key
-		w.note("%s dies", key)
-		w.host.Crash(key, 1)
-	}
-	if w.chance(w.o.reboot) {
-		w.note("reboot")
-		w.host.Reboot()
-		w.kill(w.within(time.Minute))
-	}
-	if w.chance(w.o.blind) {
-		part := []mem.Part{mem.PartRuntime, mem.PartRouter, mem.PartProber}[w.rng.IntN(3)]
-		w.note("%s is down", part)
-		w.host.Down(part, true)
-		time.AfterFunc(w.within(2*time.Minute)+time.Second, func() { w.host.Down(part, false) })
-	}
-	if w.chance(w.o.kill) {
-		w.kill(w.within(3 * time.Minute))
-	}
-}
-
-// upgrade commits a new version.
-func (w *world) upgrade() {
-	w.version++
-	for i := range w.plan.Tenants {
-		if w.chance(w.o.bad) {
-			w.bad[fmt.Sprint(w.plan.Tenants[i].Name, "@", w.version)] = true
-		}
-	}
-	w.history = append(w.history, w.version)
-	w.commit(func(p *plans.Plan) { w.says(p, w.version) })
-	w.note("commit: version %d", w.version)
-}
-
-// answer has a person answer what is asked.
-func (w *world) answer() (news bool) {
-	for _, q := range w.questions() {
-		if slices.ContainsFunc(w.plan.Decisions, func(d plans.Decision) bool { return d.Question == q.ID }) {
-			continue
-		}
-		var words []string
-		for word := range plans.Sorted(q.Answers) {
-			if !w.isCalm() || word != reconcile.RetryFailed && word != "wait" {
-				words = append(words, word)
-			}
-		}
-		if len(words) == 0 {
-			continue
-		}
-		word := words[w.rng.IntN(len(words))]
-		w.note("answer %s to %s", word, q.ID)
-		w.old = append(w.old, q.ID)
-		w.commit(func(p *plans.Plan) {
-			p.Decisions = append(p.Decisions, plans.Decision{Name: q.ID, Question: q.ID, Answer: word})
-		})
-		news = true
-	}
-	return news
 }
 
 // foresee holds S8: where nothing else moves, what the dry-run prints is what
@@ -238,14 +166,21 @@ func (w *world) foresee() {
 	if !w.settled() {
 		return
 	}
-	w.version++
+	l := w.some()
+	if l.Named {
+		return // its flips are no rollout of new versions
+	}
+	w.next(l)
 	next := *w.plan
 	next.Tenants = append([]plans.Tenant(nil), w.plan.Tenants...)
-	w.says(&next, w.version)
+	w.says(&next, l)
 	p, err := w.agent.DryRun(w.t.Context(), &next)
-	if err != nil || len(p.Rollouts) != 1 {
+	if err != nil || len(p.Rollouts) > 1 {
 		w.check.fail("S8", "the dry-run says %v and %d rollouts", err, len(p.Rollouts))
 		return
+	}
+	if len(p.Rollouts) == 0 {
+		return // nobody is in that lane
 	}
 	var said []string
 	for _, b := range p.Rollouts[0].Batches {
@@ -254,7 +189,7 @@ func (w *world) foresee() {
 		}
 	}
 	began := time.Now()
-	w.commit(func(p *plans.Plan) { w.says(p, w.version) })
+	w.commit(func(p *plans.Plan) { w.says(p, l) })
 	for range 200 {
 		time.Sleep(30 * time.Second)
 		if w.settled() {
@@ -293,11 +228,33 @@ func (w *world) settled() bool {
 	for _, t := range s.Tenants {
 		switch t.State {
 		case reconcile.Converged, reconcile.Held, reconcile.HeldBack:
+		case reconcile.Degraded:
+			if !w.spoilt(t.Name) {
+				return false
+			}
 		default:
 			return false
 		}
 	}
-	return len(s.Tenants) == len(w.plan.Tenants)
+	for i := range w.plan.Tenants {
+		name := w.plan.Tenants[i].Name
+		there := slices.ContainsFunc(s.Tenants, func(r agent.TenantStatus) bool { return r.Name == name })
+		if !there && !w.plan.Tenants[i].Removed {
+			return false
+		}
+	}
+	return true
+}
+
+// spoilt says that what is upgraded alone, or in an idle slot, got sick after its
+// proof in a tenant: there is nothing to go back to by itself.
+func (w *world) spoilt(tenant string) bool {
+	t := w.plan.Tenant(tenant)
+	if t == nil {
+		return false
+	}
+	late := func(s plans.Service) bool { return strings.Contains(s.Image, "/late-") }
+	return late(t.Aside["side"]) || t.Idle != nil && late(t.Idle.Services["app"])
 }
 
 // rest is the calm: nothing fails, people answer, and everything must come to
@@ -311,9 +268,16 @@ func (w *world) rest() {
 	w.mu.Unlock()
 	w.note("calm")
 	w.revive()
-	for _, part := range []mem.Part{mem.PartRuntime, mem.PartRouter, mem.PartProber} {
+	for _, part := range parts {
 		w.host.Down(part, false)
 	}
+	w.host.SetFree(room)
+	w.commit(func(p *plans.Plan) {
+		for name, policy := range p.Policies {
+			policy.Windows = nil
+			p.Policies[name] = policy
+		}
+	})
 	for n := range 240 {
 		time.Sleep(time.Minute)
 		w.revive()
@@ -347,6 +311,17 @@ func (w *world) finished() {
 		truth := w.host.Truth(t.Name)
 		e := truth.Route.Entry
 		want := w.plan.Tenant(t.Name)
+		switch {
+		case want == nil:
+			w.check.reached["end not in the plan "+string(t.State)]++
+			continue
+		case want.Removed:
+			if want.Hold == nil && (len(truth.Instances) > 0 || e.Tenant != "") {
+				w.check.fail("L1", "of %s, which is removed, there are %d instances and routes %v", t.Name, len(truth.Instances), e.Tenant != "")
+			}
+			w.check.reached["end removed"]++
+			continue
+		}
 		app := truth.Instance(e.Slot, "app")
 		switch {
 		case t.State == reconcile.HeldBack && (t.Reason == "" || t.Why == ""):
@@ -359,7 +334,8 @@ func (w *world) finished() {
 		}
 		w.check.reached["end "+string(t.State)+" "+t.Reason]++
 	}
-	time.Sleep(20 * time.Minute) // past every soak
+	w.check.ends()
+	time.Sleep(20 * time.Minute) // past every soak and retention
 	writes := fmt.Sprint(w.host.Writes())
 	w.agent.Nudge()
 	time.Sleep(20 * time.Minute)
