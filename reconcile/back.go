@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -17,8 +18,11 @@ func (m *machine) turnBy(why string) {
 	m.fail(why, &p)
 }
 
-// failInstance fails it with what one instance last said.
+// failInstance fails it with what one instance last answered and said.
 func (m *machine) failInstance(p part, why string) {
+	if i := m.instance(p); i != nil && i.Health.Last != "" && !strings.Contains(why, i.Health.Last) {
+		why += "; its last answer: " + i.Health.Last
+	}
 	problem := &observed.Problem{Op: "verify", Ref: p.key.String(), Class: observed.Refused, Text: why}
 	if i := m.instance(p); i != nil && i.Health.Err != nil {
 		problem.Log = i.Health.Err.Log

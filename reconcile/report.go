@@ -230,6 +230,9 @@ func (m *machine) tellUnwell() {
 			continue
 		}
 		r.Unwell, r.Unseen = text, ""
+		if i := m.instance(p); i != nil {
+			r.UnwellLog = i.Log
+		}
 		if rec.UnwellSince.IsZero() {
 			rec.UnwellSince = m.now
 		}

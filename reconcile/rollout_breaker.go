@@ -21,12 +21,11 @@ const (
 func (d *decision) breaks() bool {
 	a := d.run
 	if why := d.belowFloor(); why != "" {
-		d.trip(why)
-		a.Trip.Floor = true
+		d.trip(why, true)
 		return true
 	}
 	if why := d.cause(a.Open && len(a.queue) == 0 && a.unfinished == 0); why != "" {
-		d.trip(why)
+		d.trip(why, false)
 		return true
 	}
 	return false
@@ -49,11 +48,12 @@ func (d *decision) cause(whole bool) string {
 	return ""
 }
 
-// trip stops the rollout: nothing new is started, what is in motion ends.
-func (d *decision) trip(why string) {
+// trip stops the rollout: nothing new is started, what is in motion ends. floor:
+// it is for too few healthy tenants.
+func (d *decision) trip(why string, floor bool) {
 	a := d.run
 	a.Trips++
-	a.Trip = &Trip{Why: why, Since: d.now, Commit: d.all.commit}
+	a.Trip = &Trip{Why: why, Since: d.now, Commit: d.all.commit, Floor: floor}
 	a.Phase, a.Why, a.Since, a.dirty = RolloutWaiting, why, d.now, true
 	d.whole = true
 	var back []int
@@ -65,23 +65,7 @@ func (d *decision) trip(why string) {
 		}
 	}
 	a.enqueue(back...)
-	failed, who := a.failures(), ""
-	if len(failed) > 0 {
-		who = "; failed: " + strings.Join(failed, ", ")
-	}
-	d.event(RolloutBreakerTripped, "", a.ID+": the breaker tripped: "+why+who+
-		"; nothing new is started, what is in motion is finished or undone",
-		"batch", batchField(a.Batch), "failed", strings.Join(failed, ","), "why", why, "trip", itoa(a.Trips), "log", d.lastLog(failed))
-}
-
-// lastLog is the last output of the first failed tenant that left any.
-func (d *decision) lastLog(failed []string) string {
-	for _, name := range failed {
-		if log := d.run.byName[name].Log; log != "" {
-			return log
-		}
-	}
-	return ""
+	d.tellTrip(why, floor)
 }
 
 // tripped asks what to do once nothing is in motion, and does what is answered.

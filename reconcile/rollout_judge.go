@@ -114,12 +114,11 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	case r.Failed:
 		a.change(m, func(m *RolloutMember) { m.Restored = r.Restored })
 		if was != ClassFailed {
-			why, log := r.Why, ""
+			log := ""
 			if r.Problem != nil {
 				log = r.Problem.Log
 			}
-			a.class(m, ClassFailed, why, d.now)
-			a.change(m, func(m *RolloutMember) { m.Log = log })
+			d.fails(m, r.Why, log)
 		}
 	case r.State == Held && !r.Done:
 		a.class(m, ClassHeld, r.Why, d.now)
@@ -131,7 +130,7 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	case r.State == Held:
 		a.class(m, ClassHeld, r.Why, d.now)
 	case r.State == HeldBack && r.Reason == Flapping:
-		a.class(m, ClassFailed, r.Why, d.now)
+		d.fails(m, r.Why, r.UnwellLog)
 	case r.State == HeldBack:
 		a.class(m, ClassSkipped, r.Why, d.now)
 	case was == ClassFailed:
@@ -156,6 +155,12 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	case ClassFailed:
 		d.event(RolloutTenantFailed, m.Tenant, a.ID+": "+m.Tenant+" failed: "+m.Why, "batch", batchField(m.Batch), "why", m.Why, "log", m.Log)
 	}
+}
+
+// fails classes a member as failed, with the end of its last output.
+func (d *decision) fails(m *RolloutMember, why, log string) {
+	d.run.class(m, ClassFailed, beginOf(why, memberWhyBytes), d.now)
+	d.run.change(m, func(m *RolloutMember) { m.Log = tailOf(log, memberLogLines, memberLogBytes) })
 }
 
 // begins takes in that the member is on its way. Where it comes from is known
@@ -191,9 +196,8 @@ func (d *decision) judgeDone(m *RolloutMember, r *Report) {
 		d.event(RolloutTenantHealth, m.Tenant, a.ID+": "+m.Tenant+" reached its target and is not well: "+r.Why, "healthy", "false", "why", r.Why)
 	}
 	if r.State == HeldBack || !d.now.Before(m.Unwell.Add(a.patience())) {
-		why := r.Why
 		a.change(m, func(m *RolloutMember) { m.Restored = false })
-		a.class(m, ClassFailed, why, d.now)
+		d.fails(m, r.Why, r.UnwellLog)
 		return
 	}
 	a.class(m, ClassMoving, "not well: "+r.Why, d.now)

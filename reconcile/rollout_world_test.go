@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
@@ -49,6 +50,7 @@ type puppet struct {
 	blind    bool
 	degraded bool
 	unwell   string // as it was seen last at rest
+	log      string // its last output, where it fails or is not well
 	stuck    bool   // has no way back
 	relapses bool   // its way back fails
 	flaps    bool   // starts again and again
@@ -176,6 +178,9 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 	if p.until.IsZero() {
 		r.Unwell = p.unwell // blind, it is as it was seen last
 	}
+	if r.Unwell != "" {
+		r.UnwellLog = p.log
+	}
 	if obeys && p.permit.Back && p.stuck && p.at == p.target && p.until.IsZero() && !p.blind {
 		r.NoWayBack = "the version it came from is not kept"
 	}
@@ -184,6 +189,7 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 	}
 	if reason != "" {
 		r.Failed, r.Restored = true, p.until.IsZero()
+		r.Problem = &observed.Problem{Op: "verify", Class: observed.Refused, Text: r.Why, Log: p.log}
 	}
 	return r
 }

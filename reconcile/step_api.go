@@ -190,9 +190,11 @@ type Report struct {
 	// Unwell says what is wrong with what serves, whatever the State is about,
 	// and UnwellSince since when. What was wrong when sight was lost is said until
 	// it is seen to be well. Unseen says why what serves is not known to be well,
-	// nor to be unwell. All are empty while an attempt is under way.
+	// nor to be unwell. UnwellLog is the last output of what is unwell, as far as
+	// it is seen now. All are empty while an attempt is under way.
 	Unwell      string    `json:"unwell,omitempty"`
 	UnwellSince time.Time `json:"unwellSince,omitzero"`
+	UnwellLog   string    `json:"unwellLog,omitempty"`
 	Unseen      string    `json:"unseen,omitempty"`
 	Drift       []Drift   `json:"drift,omitempty"`
 	// Problem is the last one met on the way to Target.

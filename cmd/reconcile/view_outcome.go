@@ -44,7 +44,7 @@ func writeOutcome(w io.Writer, o agent.Outcome) {
 			fmt.Fprintf(w, "later    %s: %s\n", d.Tenant, d.What)
 		}
 	}
-	writeOpenRollouts(w, o.Rollouts)
+	writeOpenRollouts(w, o.Rollouts, nil)
 	switch {
 	case len(o.Rollouts) > 0 || len(o.Blocked) > 0 || len(o.Waiting) > 0:
 		fmt.Fprintf(w, "not done: %d blocked, %d waiting (%s in %s)\n", len(o.Blocked), len(o.Waiting), counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
@@ -66,12 +66,15 @@ func writeTail(w io.Writer, p *observed.Problem) {
 }
 
 // writeLog shows the end of an instance's last output.
-func writeLog(w io.Writer, log string) {
+func writeLog(w io.Writer, log string) { writeLogEnd(w, log, tailLines) }
+
+// writeLogEnd shows at most so many lines of the end.
+func writeLogEnd(w io.Writer, log string, most int) {
 	if log == "" {
 		return
 	}
 	lines := strings.Split(strings.TrimRight(log, "\n"), "\n")
-	for _, l := range lines[max(0, len(lines)-tailLines):] {
+	for _, l := range lines[max(0, len(lines)-most):] {
 		fmt.Fprintf(w, "         | %s\n", l)
 	}
 }

@@ -100,9 +100,9 @@ func writeHeld(w io.Writer, list []agent.PassedOver, columns int) {
 	t.write(w, columns)
 }
 
-// writeOpenRollouts draws the rollouts that are not closed, a line each, and
-// what they ask.
-func writeOpenRollouts(w io.Writer, list []reconcile.Rollout) {
+// writeOpenRollouts draws the rollouts that are not closed, a line each, who of
+// them failed, and what they ask.
+func writeOpenRollouts(w io.Writer, list []reconcile.Rollout, failed []agent.FailedTenant) {
 	for _, r := range list {
 		at := "nothing started yet"
 		if r.Batch != 0 {
@@ -112,11 +112,43 @@ func writeOpenRollouts(w io.Writer, list []reconcile.Rollout) {
 		if r.Question() == nil && r.Gate.Why != "" {
 			fmt.Fprintf(w, "         waits for %s: %s; %s\n", r.Gate.For, r.Gate.Why, r.Gate.Next)
 		}
+		writeFailed(w, r.ID, failed)
 		if q := r.Question(); q != nil {
 			writeQuestion(w, q)
 			fmt.Fprintf(w, "         → %s\n", howToAnswer(r.ID))
 		}
 	}
+}
+
+// writeFailed says of the first few that failed in a rollout why, and shows the
+// end of their last output.
+func writeFailed(w io.Writer, rollout string, failed []agent.FailedTenant) {
+	const few, lines = 4, 3
+	n := 0
+	for _, f := range failed {
+		if f.Rollout != rollout {
+			continue
+		}
+		if n++; n > few {
+			continue
+		}
+		fmt.Fprintf(w, "         failed %s: %s; %s\n", f.Tenant, orDash(f.Why), backText(f.Tenant, f.Restored, f.Moves))
+		writeLogEnd(w, f.Log, lines)
+	}
+	if n > few {
+		fmt.Fprintf(w, "         failed and %d more: reconcile rollout show %s\n", n-few, rollout)
+	}
+}
+
+// backText says whether a tenant that failed is back.
+func backText(tenant string, restored, moves bool) string {
+	switch {
+	case restored:
+		return "it serves what it served before"
+	case moves:
+		return "it is on its way back"
+	}
+	return "it is not back: reconcile explain " + tenant
 }
 
 // ask says that one of the rollouts waits for an answer.

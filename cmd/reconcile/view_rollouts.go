@@ -278,11 +278,7 @@ func writeFailures(b *strings.Builder, r *agent.RolloutView, most int, logs bool
 			if n++; n > most {
 				continue
 			}
-			back := "it serves what it served before"
-			if !m.Restored {
-				back = "it is not back: reconcile explain " + m.Tenant
-			}
-			fmt.Fprintf(b, "failed   %s: %s; %s\n", m.Tenant, orDash(m.Why), back)
+			fmt.Fprintf(b, "failed   %s: %s; %s\n", m.Tenant, orDash(m.Why), backText(m.Tenant, m.Restored, m.Moves))
 			if logs {
 				writeLog(b, m.Log)
 			}

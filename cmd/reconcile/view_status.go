@@ -28,7 +28,7 @@ func writeStatus(w io.Writer, s statusResult, columns int) {
 	for _, n := range s.Status.Notices {
 		fmt.Fprintf(w, "notice: %s\n", n)
 	}
-	writeOpenRollouts(w, s.Rollouts)
+	writeOpenRollouts(w, s.Rollouts, s.Failed)
 	if len(s.Tenants) == 0 {
 		fmt.Fprintln(w, "no tenants")
 		return

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -120,6 +121,28 @@ func TestRolloutTripsAfterTwoFailures(t *testing.T) {
 		tail := []string{"batch_started batch=canary size=2", "tenant_failed batch=canary", "tenant_failed batch=canary"}
 		if !contains(got, tail) || !strings.HasPrefix(got[len(got)-2], "circuit_breaker_tripped batch=canary failed=t00,t01") || got[len(got)-1] != "question" {
 			t.Fatalf("told\n%s", strings.Join(got, "\n"))
+		}
+		logged, err := w.store.Events(journal.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		trip := slices.DeleteFunc(logged, func(e journal.Logged) bool { return e.Kind != reconcile.RolloutBreakerTripped })
+		if len(trip) != 1 {
+			t.Fatalf("it tripped %d times", len(trip))
+		}
+		var told []reconcile.Failure
+		if err := json.Unmarshal([]byte(trip[0].Fields["failures"]), &told); err != nil || len(told) != 2 {
+			t.Fatalf("failures %q: %v", trip[0].Fields["failures"], err)
+		}
+		failed := w.agent.Status().Failed
+		for i, name := range []string{"t00", "t01"} {
+			f := told[i]
+			if f.Tenant != name || !strings.Contains(f.Why, "; its last answer: GET /health: 500") || !f.Restored && !f.Moves || !strings.Contains(f.Log, "panic: no database") {
+				t.Errorf("told of %s: %+v", name, f)
+			}
+			if len(failed) != 2 || failed[i].Rollout != trip[0].Fields["rollout"] || failed[i].Failure.Tenant != name || failed[i].Log != f.Log || !failed[i].Restored {
+				t.Errorf("status says of %s: %+v", name, failed)
+			}
 		}
 		for _, s := range w.agent.Status().Tenants {
 			if s.ActiveSlot != plans.Blue && s.ActiveSlot != plans.Green || !s.Services[0].Healthy {

@@ -30,11 +30,20 @@ type Status struct {
 	Controller string `json:"otherController,omitempty"`
 	// Rollouts are those that are not closed.
 	Rollouts []reconcile.Rollout `json:"rollouts,omitempty"`
+	// Failed are the tenants that failed in those of them that are stopped.
+	Failed []FailedTenant `json:"failed,omitempty"`
 	// Local are the answers given on this host, newest first.
 	Local []LocalDecision `json:"local,omitempty"`
 	// Notices are decisions of the plan that are of no effect here, and what of
 	// the host works and is not as it should be (Config.Notices).
 	Notices []string `json:"notices,omitempty"`
+}
+
+// FailedTenant is one that failed in a rollout whose breaker tripped: why, by its
+// last answer, and its last output.
+type FailedTenant struct {
+	Rollout string `json:"rollout"`
+	reconcile.Failure
 }
 
 // TenantStatus is one tenant.
@@ -81,6 +90,15 @@ func (a *Agent) Status(tenant ...string) Status {
 	e := a.engine
 	s := Status{Fleet: e.owner.Fleet, Node: e.owner.Node, Now: a.now(), Accepted: a.planAt,
 		Source: a.source, Journal: a.journal, Looked: e.looked, Controller: e.env.OtherController, Rollouts: e.rollout.runs.Open(), Local: e.locals(), Notices: e.notices(), Tenants: []TenantStatus{}}
+	for i := range s.Rollouts {
+		r := &s.Rollouts[i]
+		if r.Trip == nil {
+			continue
+		}
+		for _, f := range e.rollout.runs.Failed(r.ID) {
+			s.Failed = append(s.Failed, FailedTenant{r.ID, f})
+		}
+	}
 	if a.plan != nil {
 		s.Commit = a.plan.Commit
 	}

@@ -86,7 +86,7 @@ func chainedDrill(t *testing.T, mode string, n int, sizes string, first, second 
 // unproved are the two ways to say that a version never answered well. Of one that
 // exits at once either its time is over first or its third start comes first: time
 // in which nobody looked is not counted.
-var unproved = regexp.MustCompile(`app (was not healthy within TIME.*|crashes in a loop: [0-9]+ starts)`)
+var unproved = regexp.MustCompile(`app (was not healthy within TIME.*|crashes in a loop: [0-9]+ starts.*)`)
 
 func sorted(text string) string {
 	lines := strings.Split(unproved.ReplaceAllString(text, "app did not prove itself"), "\n")
