@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -79,6 +80,39 @@ func (t table) write(w io.Writer, columns int) {
 		}
 		fmt.Fprintln(w, cut(strings.TrimRight(b.String(), " "), columns))
 	}
+}
+
+// plainColumns is how wide a list of names is written where there is no terminal.
+const plainColumns = 100
+
+// spread writes lists of names into the third cells of rows, over as many lines
+// as they take. columns is the width of the terminal, 0: there is none.
+func (t table) spread(names map[int][]string, columns int) table {
+	used := 0
+	for i := range 2 {
+		wide := 0
+		for _, row := range t {
+			wide = max(wide, utf8.RuneCountInString(row[i]))
+		}
+		used += wide + 2
+	}
+	room := max(20, cmp.Or(columns, plainColumns)-used)
+	var out table
+	for i, row := range t {
+		lines := paragraph(strings.Join(names[i], ", "), room)
+		if len(lines) == 0 {
+			out = append(out, row)
+			continue
+		}
+		for n, line := range lines {
+			if n == 0 {
+				out = append(out, []string{row[0], row[1], line})
+			} else {
+				out = append(out, []string{"", "", line})
+			}
+		}
+	}
+	return out
 }
 
 // patient is how long a terminal stays silent at most.

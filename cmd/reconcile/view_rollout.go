@@ -10,7 +10,8 @@ import (
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
-// writePlannedRollouts draws the rollouts of a dry-run, a line for each batch.
+// writePlannedRollouts draws the rollouts of a dry-run: each batch with all of its
+// tenants, for this is where a person learns who will be moved with whom.
 func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int) {
 	for _, r := range list {
 		word := "would move"
@@ -23,8 +24,10 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 		}
 		fmt.Fprintf(w, "rollout %s %s %d tenants%s by policy %s, at least %s\n", r.ID, word, r.Members, ofTemplate(r.Template), r.Policy, r.Takes.Round(time.Second))
 		var t table
+		members := map[int][]string{} // by row
 		for _, b := range r.Batches {
-			t = append(t, []string{"    " + b.Name, fmt.Sprint(len(b.Tenants)), someNames(b.Tenants)})
+			members[len(t)] = b.Tenants
+			t = append(t, []string{"    " + b.Name, fmt.Sprint(len(b.Tenants)), ""})
 		}
 		for _, p := range r.Passed {
 			t = append(t, []string{"    " + string(p.Class), p.Tenant, p.Why})
@@ -42,7 +45,7 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 		if r.Waits != "" && r.Question == nil {
 			t = append(t, []string{"    waits", "", r.Waits})
 		}
-		t.write(w, columns)
+		t.spread(members, columns).write(w, columns)
 		writeQuestion(w, r.Question)
 		for _, a := range r.Answers {
 			then := fmt.Sprintf("%s after %s: %s", a.Ends, a.Takes.Round(time.Second), a.Summary)
@@ -59,13 +62,15 @@ func writeUnbatched(w io.Writer, list []agent.PlannedChange, columns int) {
 	for _, c := range list {
 		fmt.Fprintf(w, "change%s, without a batch policy: %s\n", ofTemplate(c.Template), c.Breaker)
 		var t table
+		members := map[int][]string{}
 		if len(c.Tenants) > 0 {
-			t = append(t, []string{"    order", fmt.Sprint(len(c.Tenants)), someNames(c.Tenants)})
+			members[0] = c.Tenants
+			t = append(t, []string{"    order", fmt.Sprint(len(c.Tenants)), ""})
 		}
 		for _, p := range c.Passed {
 			t = append(t, []string{"    " + string(p.Class), p.Tenant, p.Why})
 		}
-		t.write(w, columns)
+		t.spread(members, columns).write(w, columns)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,6 +23,14 @@ var (
 	held = reconcile.Report{Tenant: "acme", State: reconcile.HeldBack, Reason: "failed", Since: noon,
 		Why: "g1:e53d80ac is held back here: acme/green/app is not healthy: GET /health: 500", Next: "a new target in the plan tries again"}
 )
+
+// fifty are the names of fifty tenants.
+var fifty = func() (names []string) {
+	for i := range 50 {
+		names = append(names, fmt.Sprintf("customer-%02d", i+1))
+	}
+	return names
+}()
 
 // Screens from fixed values. Run with -update and read the diff.
 func TestScreens(t *testing.T) {
@@ -75,6 +84,17 @@ func TestScreens(t *testing.T) {
 				{Dataset: observed.Dataset{ID: "tank/acme/a2@a4", Role: observed.Origin, Ready: true, Bytes: 1 << 10, Created: noon, Holds: []string{"backup"}}, Use: "snapshot, taken before a change", Left: -1}}},
 		{Dataset: observed.Dataset{ID: "acme.logs", Volume: "logs", Driver: "dir", Role: observed.Live, Ready: true, Bytes: 17}, Use: "serves (g1:1dc0f700 in green)", Left: -1},
 	}}
+	planned := previewResult{rev: preview.rev, Preview: agent.Preview{Rollouts: []agent.PlannedRollout{{ID: "ro-1f3a2b", Policy: "standard", Template: "platform", Members: 50,
+		Batches: []agent.PlannedBatch{{Name: "canary", Tenants: fifty[:2]}, {Name: "batch 1", Tenants: fifty[2:22]}, {Name: "batch 2", Tenants: fifty[22:]}},
+		Passed:  []agent.PassedOver{{Tenant: "initech", Class: reconcile.ClassHeld, Why: "their audit"}}, Breaker: "2 failures in a row", Takes: time.Hour}},
+		Unbatched: []agent.PlannedChange{{Template: "odd", Tenants: fifty[:14], Breaker: "stops at the first failure"}}}}
+	tripped := statusResult{Status: agent.Status{Fleet: "demo", Node: "host-1", Rollouts: []reconcile.Rollout{{ID: "ro-1f3a2b", Template: "platform", Phase: reconcile.RolloutWaiting, Batch: 1, Size: 50,
+		Summary: reconcile.Summary{Upgraded: 2, Failed: 6}, Trip: &reconcile.Trip{Why: "6 failures in a row", Question: &reconcile.Question{ID: "ro-1f3a2b.trip1-9c4e", Since: noon,
+			Text: "rollout ro-1f3a2b of template platform is stopped: 6 failures in a row", Answers: map[string]string{"abort": "leave the 2 that were moved", "retry": "try the 6 failed again"}}}}}}}
+	for i, name := range fifty[:6] {
+		f := reconcile.Failure{Tenant: name, Why: "app was not healthy within 1m0s; its last answer: GET /health: 500", Log: "listening\nno database\nretrying\npanic: no database\n", Restored: i != 1, Moves: i == 1}
+		tripped.Failed = append(tripped.Failed, agent.FailedTenant{Rollout: "ro-1f3a2b", Failure: f})
+	}
 	for name, draw := range map[string]func(*bytes.Buffer){
 		"data":      func(b *bytes.Buffer) { writeLineage(b, lineage, 0) },
 		"data_none": func(b *bytes.Buffer) { writeLineage(b, agent.Lineage{Tenant: "acme"}, 0) },
@@ -83,9 +103,12 @@ func TestScreens(t *testing.T) {
 		"status_none": func(b *bytes.Buffer) {
 			writeStatus(b, statusResult{Status: agent.Status{Fleet: "demo", Node: "host-1"}}, 0)
 		},
-		"preview":      func(b *bytes.Buffer) { writePreview(b, preview, 0) },
-		"preview_80":   func(b *bytes.Buffer) { writePreview(b, preview, 80) },
-		"preview_none": func(b *bytes.Buffer) { writePreview(b, previewResult{}, 0) },
+		"preview":             func(b *bytes.Buffer) { writePreview(b, preview, 0) },
+		"preview_80":          func(b *bytes.Buffer) { writePreview(b, preview, 80) },
+		"preview_rollouts":    func(b *bytes.Buffer) { writePreview(b, planned, 0) },
+		"preview_rollouts_80": func(b *bytes.Buffer) { writePreview(b, planned, 80) },
+		"status_tripped":      func(b *bytes.Buffer) { writeStatus(b, tripped, 0) },
+		"preview_none":        func(b *bytes.Buffer) { writePreview(b, previewResult{}, 0) },
 		"pass": func(b *bytes.Buffer) {
 			writeOutcome(b, agent.Outcome{Actions: 24, Took: 7840 * time.Millisecond, Due: []agent.Due{{Tenant: "acme", At: noon, What: "the way back to g1:670da367 is kept until 12:00"}}})
 		},
