@@ -25,7 +25,7 @@ func trips(t *testing.T, n int, policy plans.BatchPolicy) (*wave, reconcile.Even
 	}
 	w.plan()
 	w.bad["r2"] = true
-	w.wants("r2")
+	w.wants("r2", "")
 	w.plan()
 	w.run(10 * time.Minute)
 	for _, e := range w.events {
