@@ -234,6 +234,13 @@ type Parted interface {
 	PartOf(dataset string) string
 }
 
+// Pooled is a Storage that keeps volumes on several filesystems, and says on which:
+// volumes that share one share what is free of it. Of one that is Parted its parts
+// are asked for instead.
+type Pooled interface {
+	Pool(ctx context.Context, v plans.Volume) (string, error)
+}
+
 // Prober asks one instance how it is. Err of the returned error is class
 // Environment if the prober itself could not look; an instance that answers
 // badly, or not at all, is an Outcome and no error.

@@ -92,11 +92,20 @@ type CheckOrder struct {
 	Service *plans.Service `json:"service,omitempty"`
 	Volume  string         `json:"volume,omitempty"`
 	Spec    *plans.Volume  `json:"spec,omitempty"`
-	// Copies are the datasets that will be copied; Dataset must be there, kept by
-	// Driver.
-	Copies  []string `json:"copies,omitempty"`
-	Dataset string   `json:"dataset,omitempty"`
-	Driver  string   `json:"driver,omitempty"`
+	// Rooms are what needs space; of each storage in Above more must be free than
+	// that many bytes, by the names that Check.Free gave them. Dataset must be
+	// there, kept by Driver.
+	Rooms   []Room           `json:"rooms,omitempty"`
+	Above   map[string]int64 `json:"above,omitempty"`
+	Dataset string           `json:"dataset,omitempty"`
+	Driver  string           `json:"driver,omitempty"`
+}
+
+// Room is what one volume needs space for.
+type Room struct {
+	Volume string       `json:"volume"`
+	Spec   plans.Volume `json:"spec"`
+	Copies []string     `json:"copies,omitempty"` // datasets that are copied, once each time
 }
 
 // Result is what became of an action that was carried out or tried.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
 // forward works on the first row that is not proved. Each row returns whether
@@ -45,18 +46,33 @@ func (m *machine) forward() {
 // row works on the phase at hand.
 func (m *machine) row() bool {
 	a := m.rec.Attempt
-	through := a.Switched || a.Ordered && m.routed() == a.New.Slot
-	if a.Hold != nil && !through && !m.now.Before(a.Hold.undoAt()) {
-		if t := m.outage(); t != nil {
+	if t := m.outage(); t != nil && t.Problem.Full && t.ofCopy() && !a.Switched {
+		// Trying again here would fill the disk again, under what serves.
+		m.cramp(t, false)
+		m.turn(outaged, "the data found no room: "+sentence(t.Problem), cloneProblem(&t.Problem))
+		return false
+	}
+	if h := m.window(); h != nil {
+		late := !m.now.Before(h.undoAt())
+		if t := m.outage(); t != nil && (late || t.ofCopy()) {
+			// Nobody waits for a storage, or copies data twice, while requests wait.
+			m.cramp(t, late)
 			m.turn(outaged, "it could not go on while requests waited: "+sentence(t.Problem), cloneProblem(&t.Problem))
 			return false
 		}
-		m.fail("the new version was not ready in time: requests may wait "+a.Hold.Limit.String()+
-			", less what undoing it needs", nil)
-		return false
-	}
-	if a.Hold != nil && !through {
-		m.wakeAt(a.Hold.undoAt())
+		if late && (a.Phase == Quiesce || a.Phase == Prepare) {
+			// The new version has not even begun.
+			why := "the data did not change hands in time: requests may wait " + h.Limit.String() + ", less what undoing it needs"
+			m.cramp(m.rec.Trouble, late)
+			m.turn(outaged, why, &observed.Problem{Op: string(a.Phase), Ref: m.in.Name, Class: observed.Environment, Text: why})
+			return false
+		}
+		if late {
+			m.fail("the new version was not ready in time: requests may wait "+h.Limit.String()+
+				", less what undoing it needs", nil)
+			return false
+		}
+		m.wakeAt(h.undoAt())
 	}
 	switch a.Phase {
 	case Preflight:
@@ -223,7 +239,7 @@ func (m *machine) complete() {
 func (m *machine) completeCore() {
 	a := m.rec.Attempt
 	cur := m.rec.Current
-	cur.Baked, m.rec.Outage = true, nil
+	cur.Baked, m.rec.Outage, m.rec.Cramped = true, nil, nil
 	m.rec.Target.Active, m.rec.Target.Core, m.rec.Target.Live = a.Target.Active, a.Target.Core, a.Target.Live
 	if shared, ok := m.sharedParts(); ok {
 		for _, p := range shared {

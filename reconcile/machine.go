@@ -126,7 +126,11 @@ func (m *machine) act(step Phase, subject string, a Action) bool {
 	}
 	a.Tenant, a.Step = m.in.Name, step
 	if a.Limit == 0 {
-		a.Limit = limits[a.Verb]
+		a.Limit = m.limitOf(&a)
+	}
+	if h := m.window(); h != nil {
+		// It ends in time for the undoing, whatever it is at.
+		a.Limit = min(a.Limit, max(h.undoAt().Sub(m.now), time.Second))
 	}
 	if a.Volume != nil {
 		a.Volume.Commit = m.env.Commit
@@ -141,6 +145,15 @@ func (m *machine) act(step Phase, subject string, a Action) bool {
 	}
 	m.actions = append(m.actions, a)
 	return true
+}
+
+// limitOf is the limit of an action that brings none. A snapshot that copies all
+// data may take as long as any copy.
+func (m *machine) limitOf(a *Action) time.Duration {
+	if a.Verb == Snapshot && !m.env.CheapClone(a.Volume.Volume.Driver) {
+		return limits[Clone]
+	}
+	return limits[a.Verb]
 }
 
 // limits bound the driver calls. A pull or a copy may move gigabytes; the rest
@@ -198,6 +211,9 @@ func (e *Env) fill() {
 	}
 	if e.PointInTime == nil {
 		e.PointInTime = func(string) bool { return false }
+	}
+	if e.CheapClone == nil {
+		e.CheapClone = func(string) bool { return false }
 	}
 }
 

@@ -92,14 +92,16 @@ func (m *machine) checks(parts []part) []CheckOrder {
 	}
 	if a.Kind == KindCore && m.want != nil {
 		copied := 0
+		var rooms []Room
 		for name, v := range plans.Sorted(m.want.Volumes) {
 			if v.OnUpgrade == plans.Clone || v.OnUpgrade == plans.Snapshot {
 				copied++
 			}
 			orders = append(orders, CheckOrder{ID: "volume/" + name, Kind: "volume", Volume: name, Spec: &v})
-			if !a.Reused {
-				orders = append(orders, CheckOrder{ID: "space/" + name, Kind: "space", Volume: name, Spec: &v, Copies: m.copies(name, v)})
-			}
+			rooms = append(rooms, Room{Volume: name, Spec: v, Copies: m.copies(name, v)})
+		}
+		if len(rooms) > 0 && !a.Reused {
+			orders = append(orders, CheckOrder{ID: "space", Kind: "space", Rooms: rooms, Above: m.scarce()})
 		}
 		if copied > 1 && a.Op != Backward {
 			orders = append(orders, CheckOrder{ID: "volumes", Kind: "volumes"}) // those above, as one

@@ -42,16 +42,10 @@ func (m *machine) stopsFirst() bool {
 // holdLimit is the longest time requests may wait: the plan's, or for recreate
 // without one, what a start may take beside the default.
 func (m *machine) holdLimit() plans.Duration {
-	var limit plans.Duration
 	if m.want == nil {
 		return plans.DefaultHoldLimit
 	}
-	for _, v := range plans.Sorted(m.want.Volumes) {
-		if v.HoldLimit > 0 && (limit == 0 || v.HoldLimit < limit) {
-			limit = v.HoldLimit
-		}
-	}
-	switch {
+	switch limit := m.saidHoldLimit(); {
 	case limit > 0:
 		return limit
 	case !m.recreates():
@@ -65,6 +59,17 @@ func (m *machine) holdLimit() plans.Duration {
 	return within + plans.DefaultHoldLimit
 }
 
+// saidHoldLimit is the shortest that the plan says of a volume; 0 if of none.
+func (m *machine) saidHoldLimit() plans.Duration {
+	var limit plans.Duration
+	for _, v := range plans.Sorted(m.want.Volumes) {
+		if v.HoldLimit > 0 && (limit == 0 || v.HoldLimit < limit) {
+			limit = v.HoldLimit
+		}
+	}
+	return limit
+}
+
 // reserve is the end of a hold that is kept for undoing it: starting the old
 // writers and releasing the requests.
 func reserve(limit plans.Duration) time.Duration {
@@ -76,6 +81,16 @@ func (h *HoldWindow) undoAt() time.Time { return h.At.Add(h.Limit.Std() - reserv
 
 // end is when the data plane releases by itself.
 func (h *HoldWindow) end() time.Time { return h.At.Add(h.Limit.Std()) }
+
+// window is the hold in which the attempt goes forward and has not switched yet;
+// nil if there is none.
+func (m *machine) window() *HoldWindow {
+	a := m.rec.Attempt
+	if a == nil || a.Back || a.Switched || a.Ordered && m.routed() == a.New.Slot {
+		return nil
+	}
+	return a.Hold
+}
 
 // newHold is a hold from now on. Its id is the attempt's and its time's, so that
 // it is never confirmed by an earlier one.

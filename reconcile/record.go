@@ -61,6 +61,8 @@ type Record struct {
 	// Outage is what undid the last attempt and is nobody's fault: the next one
 	// waits for its time.
 	Outage *Trouble `json:"outage,omitempty"`
+	// Cramped is what the last attempt lacked to copy data while requests waited.
+	Cramped *Cramped `json:"cramped,omitempty"`
 	// Ordered names what was ordered last, Again how often in a row it was done
 	// and not seen.
 	Ordered string `json:"ordered,omitempty"`
@@ -222,6 +224,7 @@ func (r Record) clone() Record {
 		r.Stuck[id] = s
 	}
 	r.Trouble, r.Outage = copyOf(r.Trouble), copyOf(r.Outage)
+	r.Cramped = r.Cramped.clone()
 	r.Starts = maps.Clone(r.Starts)
 	for key, s := range plans.Sorted(r.Starts) {
 		c := *s
@@ -281,7 +284,7 @@ func cloneProblem(p *observed.Problem) *observed.Problem {
 		return nil
 	}
 	// Field by field: the cause it wraps belongs to the process that made it.
-	return &observed.Problem{Op: p.Op, Ref: p.Ref, Class: p.Class, Text: p.Text, Hint: p.Hint, Log: p.Log}
+	return &observed.Problem{Op: p.Op, Ref: p.Ref, Class: p.Class, Text: p.Text, Hint: p.Hint, Log: p.Log, Full: p.Full}
 }
 
 // copyOf copies a flat value.

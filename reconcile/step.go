@@ -56,7 +56,7 @@ func (m *machine) look() {
 func (m *machine) retry() {
 	m.calm()
 	m.rec.free(m.target)
-	m.rec.Outage = nil
+	m.rec.Outage, m.rec.Cramped = nil, nil
 	if m.rec.Trouble != nil {
 		m.rec.Trouble.Next, m.rec.Trouble.Tries = m.now, 0
 	}
@@ -265,6 +265,8 @@ func (m *machine) stopped(a *Attempt) bool {
 	switch {
 	case m.unowned():
 		m.askAdopt()
+		return true
+	case m.tooLate(a):
 		return true
 	case m.rec.Outage != nil && m.now.Before(m.rec.Outage.Next):
 		o := m.rec.Outage

@@ -61,6 +61,8 @@ type Env struct {
 	Service func(digest string) (plans.Service, bool)
 	// Storage traits by driver name.
 	PointInTime func(driver string) bool
+	// CheapClone says that its snapshots and clones copy no data.
+	CheapClone func(driver string) bool
 	// Empty says that the journal was empty when the agent started and nobody
 	// has said `adopt`: serve and repair, start nothing new.
 	Empty bool

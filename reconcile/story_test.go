@@ -143,6 +143,18 @@ func (s *story) command(line string) {
 		}
 		s.w.fails = append(s.w.fails, failure{match: args[0], times: times, after: word == "lose",
 			problem: observed.Problem{Class: observed.Class(args[1]), Text: strings.ReplaceAll(args[2], "_", " "), Hint: "look at the host"}})
+		if p := &s.w.fails[len(s.w.fails)-1].problem; p.Class == "full" {
+			p.Class, p.Full = observed.Environment, true
+		}
+	case "long":
+		needs, err := plans.ParseDuration(args[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		times, _ := strconv.Atoi(args[2])
+		s.w.fails = append(s.w.fails, failure{match: args[0], times: times, needs: needs.Std()})
+	case "free":
+		s.w.free, _ = strconv.ParseInt(args[0], 10, 64)
 	case "dark":
 		s.w.dark = &observed.Problem{Op: "probe", Class: observed.Environment, Text: "no route to host"}
 	case "light":

@@ -93,8 +93,15 @@ func (m *machine) heed() {
 		t.Action, t.Problem = r.ID, *cloneProblem(r.Problem)
 		t.Tries++
 		t.Next = m.now.Add(pause(t.Problem.Class, t.Tries))
+		if t.Problem.Class == observed.Environment {
+			// What is begun again from nothing, such as a copy, takes as long again.
+			t.Next = m.now.Add(max(pause(t.Problem.Class, t.Tries), min(r.Took, longestPause)))
+		}
 	}
 }
+
+// longestPause bounds how long is waited for having taken long.
+const longestPause = 30 * time.Minute
 
 // done and not seen is tried this often before it counts as a problem: a look
 // may come before the effect shows.
@@ -145,6 +152,13 @@ func (m *machine) waiting() bool {
 // repaired whatever the way to another version waits for.
 func (m *machine) holdsUp(step Phase) bool {
 	return m.waiting() && !m.pressed() && (step != Repair || m.rec.Trouble.ofRepair())
+}
+
+// ofCopy says that it was met while data were copied, or a place was made for
+// them.
+func (t *Trouble) ofCopy() bool {
+	parts := strings.SplitN(t.Action, "/", 5) // tenant, attempt, step, verb, subject
+	return len(parts) == 5 && (parts[3] == string(Snapshot) || parts[3] == string(Clone) || parts[3] == string(Create))
 }
 
 // ofRepair says that it was met while what serves was repaired.

@@ -31,6 +31,7 @@ type world struct {
 	dark   *observed.Problem // the prober cannot look
 	// written is how much was written to a dataset since any snapshot of it.
 	written map[string]int64
+	free    int64 // that preflight finds; 0: it does not say
 }
 
 // failure is one scripted failure of an action.
@@ -38,8 +39,9 @@ type failure struct {
 	match   string // part of the action id
 	problem observed.Problem
 	times   int
-	after   bool // the reply is lost: it happens all the same
-	lie     bool // it is said to be done and is not
+	after   bool          // the reply is lost: it happens all the same
+	lie     bool          // it is said to be done and is not
+	needs   time.Duration // it takes so long, if its limit lets it
 }
 
 var start = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
@@ -147,6 +149,15 @@ func (w *world) do(a reconcile.Action) reconcile.Result {
 			continue
 		}
 		f.times--
+		if f.needs > 0 {
+			res.Took = min(f.needs, a.Limit)
+			w.now = w.now.Add(res.Took)
+			if f.needs <= a.Limit {
+				continue
+			}
+			res.Problem = &observed.Problem{Op: string(a.Verb), Class: observed.Environment, Text: "took longer than its limit of " + a.Limit.String()}
+			return res
+		}
 		if f.lie {
 			return res
 		}
@@ -216,6 +227,12 @@ func (w *world) checks(a reconcile.Action) {
 	}
 	for _, c := range a.Checks {
 		line := observed.Check{ID: c.ID, For: of, At: w.now, OK: true}
+		if c.Kind == "space" && w.free > 0 {
+			line.Free = map[string]int64{"disk": w.free}
+			if w.free <= c.Above["disk"] {
+				line.OK, line.Problem = false, &observed.Problem{Class: observed.Environment, Text: fmt.Sprintf("%d bytes free were not enough", w.free), Full: true}
+			}
+		}
 		for i := range w.fails {
 			if f := &w.fails[i]; f.times > 0 && f.match == c.ID {
 				f.times--

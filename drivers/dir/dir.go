@@ -220,11 +220,17 @@ func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder
 		return observed.Dataset{}, err
 	}
 	temp := m.Path + ".new"
-	if err := copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink(), parallel: m.Parallel, progress: progress, what: m.Tenant + "/" + m.Volume}); err != nil {
-		return observed.Dataset{}, d.problem("copy", m.ID, err)
+	err = copyTree(ctx, from.Path, temp, copyOptions{reflink: d.reflink(), parallel: m.Parallel, progress: progress, what: m.Tenant + "/" + m.Volume})
+	if err == nil {
+		err = syncfs(temp)
 	}
-	if err := syncfs(temp); err != nil {
-		return observed.Dataset{}, d.problem("sync", m.ID, err)
+	if err != nil {
+		if full(err) {
+			// What serves needs the room, and needs it now. The error that counts
+			// is the first.
+			_ = os.RemoveAll(temp)
+		}
+		return observed.Dataset{}, d.problem("copy", m.ID, err)
 	}
 	if err := os.Rename(temp, m.Path); err != nil {
 		return observed.Dataset{}, d.problem("copy", m.ID, err)
@@ -362,25 +368,6 @@ func (d *Driver) Written(ctx context.Context, dataset, snapshot string) (int64, 
 	return bytes, d.problem("measure", dataset, err)
 }
 
-// Free implements drivers.Storage.
-func (d *Driver) Free(_ context.Context, v plans.Volume) (int64, error) {
-	path, err := d.below(v.Source)
-	if err != nil {
-		return 0, err
-	}
-	for {
-		var st unix.Statfs_t
-		err := unix.Statfs(path, &st)
-		if err == nil {
-			return int64(st.Bavail) * st.Bsize, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) || path == d.cfg.Root {
-			return 0, d.problem("free space", path, err)
-		}
-		path = filepath.Dir(path)
-	}
-}
-
 // below turns a plan's source into a path that cannot leave the root.
 func (d *Driver) below(source string) (string, error) {
 	rel := strings.TrimPrefix(source, d.cfg.Root+string(filepath.Separator))
@@ -452,8 +439,10 @@ func (d *Driver) problem(op, ref string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return observed.Wrap(op, ref, observed.Environment, err, "free space below "+d.cfg.Root+", then it goes on by itself")
+	case full(err):
+		p := observed.Wrap(op, ref, observed.Environment, err, "free space below "+d.cfg.Root+", then it goes on by itself")
+		p.Full = true
+		return p
 	case errors.Is(err, unix.ENOTDIR):
 		return observed.Wrap(op, ref, observed.Refused, err, "something that is no folder is in its place: move it away, or give another source")
 	case errors.Is(err, fs.ErrPermission):

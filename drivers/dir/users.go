@@ -86,8 +86,7 @@ func withinFilesystem(path, dev string) (string, error) {
 	best := -1
 	out := real
 	for _, m := range mounts {
-		under := real == m.point || m.point == "/" || strings.HasPrefix(real, m.point+"/")
-		if m.dev != dev || !under || len(m.point) < best {
+		if m.dev != dev || !within(real, m.point) || len(m.point) < best {
 			continue
 		}
 		best = len(m.point)

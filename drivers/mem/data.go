@@ -69,7 +69,7 @@ func (h *Host) room(op, ref string) error {
 	if h.free > 0 {
 		return nil
 	}
-	return &observed.Problem{Op: op, Ref: ref, Class: observed.Environment, Text: "no space left on device",
+	return &observed.Problem{Op: op, Ref: ref, Class: observed.Environment, Full: true, Text: "no space left on device",
 		Hint: "free some space on this host, then it goes on by itself"}
 }
 

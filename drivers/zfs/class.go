@@ -79,7 +79,9 @@ func problem(op, ref string, err error) error {
 	text := strings.ToLower(err.Error())
 	for _, s := range symptoms {
 		if strings.Contains(text, s.text) {
-			return observed.Wrap(op, ref, s.class, err, s.hint)
+			p := observed.Wrap(op, ref, s.class, err, s.hint)
+			p.Full = strings.Contains(s.text, "space") || strings.Contains(s.text, "quota")
+			return p
 		}
 	}
 	return observed.Wrap(op, ref, observed.Transient, err, "")

@@ -161,4 +161,6 @@ type Check struct {
 	OK      bool      `json:"ok"`
 	Text    string    `json:"text,omitempty"`
 	Problem *Problem  `json:"problem,omitempty"` // why not
+	// Free is what was free of each storage the attempt writes to, in bytes.
+	Free map[string]int64 `json:"free,omitempty"`
 }

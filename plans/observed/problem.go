@@ -34,6 +34,7 @@ type Problem struct {
 	Text  string `json:"text"`
 	Hint  string `json:"hint,omitempty"` // what to run, or where to look
 	Log   string `json:"log,omitempty"`  // last lines of the instance, where that explains it
+	Full  bool   `json:"full,omitempty"` // there was no room left for it
 
 	err error
 }

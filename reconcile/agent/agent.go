@@ -298,7 +298,7 @@ func (a *Agent) SetPlan(p *plans.Plan) {
 	}
 	a.plan, a.planAt = p, now
 	for _, tenant := range a.engine.SetPlan(p, now) {
-		if j := a.running[tenant]; j != nil && j.verb() == reconcile.Pull {
+		if j := a.running[tenant]; j != nil && j.action().Verb == reconcile.Pull {
 			j.cancel(errNotWanted)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -22,7 +23,7 @@ func (x *executor) checks(ctx context.Context, a reconcile.Action) []observed.Ch
 	out := make([]observed.Check, 0, len(a.Checks))
 	for _, c := range a.Checks {
 		line := observed.Check{ID: c.ID, For: subject}
-		text, err := x.check(ctx, a, c)
+		text, err := x.check(ctx, a, c, &line)
 		line.At, line.OK = x.now(), err == nil
 		line.Text = x.redact.Text(text)
 		if err != nil {
@@ -31,10 +32,13 @@ func (x *executor) checks(ctx context.Context, a reconcile.Action) []observed.Ch
 		}
 		out = append(out, line)
 	}
+	if slices.ContainsFunc(out, func(c observed.Check) bool { return !c.OK }) {
+		x.rooms.drop(a.Tenant) // it does not move yet
+	}
 	return out
 }
 
-func (x *executor) check(ctx context.Context, a reconcile.Action, c reconcile.CheckOrder) (string, error) {
+func (x *executor) check(ctx context.Context, a reconcile.Action, c reconcile.CheckOrder, line *observed.Check) (text string, err error) {
 	tenant := a.Tenant
 	switch c.Kind {
 	case "image", "present":
@@ -48,7 +52,8 @@ func (x *executor) check(ctx context.Context, a reconcile.Action, c reconcile.Ch
 	case "volume":
 		return x.checkVolume(ctx, c)
 	case "space":
-		return x.checkSpace(ctx, c)
+		text, line.Free, err = x.checkSpace(ctx, tenant, c)
+		return text, err
 	case "volumes":
 		return x.checkVolumes(ctx, a.Checks)
 	case "data":

@@ -32,12 +32,12 @@ type job struct {
 	checks  []observed.Check
 }
 
-// verb is that of the action under way, or of the one that waits for a hand.
-func (j *job) verb() reconcile.Verb { return j.actions[j.next].Verb }
+// action is the one under way, or that waits for a hand.
+func (j *job) action() *reconcile.Action { return &j.actions[j.next] }
 
-// lane is where an action of that verb waits for a hand.
-func (c *crew) lane(v reconcile.Verb) *lane {
-	if long(v) {
+// lane is where an action waits for a hand.
+func (c *crew) lane(a *reconcile.Action) *lane {
+	if long(a) {
 		return &c.long
 	}
 	return &c.short
@@ -53,7 +53,7 @@ func (a *Agent) start(ctx context.Context, w work, hands *sync.WaitGroup) {
 
 // queue puts a job where its next action is carried out. The caller holds mu.
 func (a *Agent) queue(j *job, hands *sync.WaitGroup) {
-	l := a.crew.lane(j.verb())
+	l := a.crew.lane(j.action())
 	l.queue = append(l.queue, j)
 	a.dispatch(l, hands)
 }
@@ -99,7 +99,7 @@ func (a *Agent) carryOut(j *job, l *lane, hands *sync.WaitGroup) bool {
 	defer a.mu.Unlock()
 	if !failed && j.next+1 < len(j.actions) {
 		j.next++
-		if a.crew.lane(j.verb()) == l {
+		if a.crew.lane(j.action()) == l {
 			return true
 		}
 		a.queue(j, hands)

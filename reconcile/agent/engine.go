@@ -149,15 +149,18 @@ func newEngine(c Config, p *probes, places *places) *Engine {
 	e.env = reconcile.Env{
 		Fleet: c.Owner.Fleet, Node: c.Owner.Node, Runtime: c.DefaultRuntime,
 		Port: e.ports.port, Core: e.specs.core, Service: e.specs.service,
-		PointInTime: func(driver string) bool {
-			if driver == "" {
-				driver = c.DefaultStorage
-			}
-			st, ok := c.Storages[driver]
-			return ok && st.Traits().PointInTime
-		},
+		PointInTime: func(driver string) bool { return c.storageTraits(driver).PointInTime },
+		CheapClone:  func(driver string) bool { return c.storageTraits(driver).CheapClone },
 	}
 	return e
+}
+
+// storageTraits are those of the storage of that name, the default's for none.
+func (c *Config) storageTraits(name string) drivers.StorageTraits {
+	if st, ok := c.Storages[cmp.Or(name, c.DefaultStorage)]; ok {
+		return st.Traits()
+	}
+	return drivers.StorageTraits{}
 }
 
 // get returns the member of that name, made if need be.

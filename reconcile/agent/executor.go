@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -29,12 +30,14 @@ type executor struct {
 	now      func() time.Time
 	progress func(Progress)
 	keepFree int64 // bytes of each storage
+	rooms    rooms
 }
 
 // outcome is what became of one action.
 type outcome struct {
 	result reconcile.Result
 	checks []observed.Check // of a Check
+	moved  drivers.Progress // of a pull or a copy, the last told
 }
 
 // do carries out a. Its context's cause says why it was cancelled.
@@ -48,10 +51,11 @@ func (x *executor) do(ctx context.Context, a reconcile.Action) outcome {
 	out := outcome{result: reconcile.Result{ID: a.ID, Verb: a.Verb}}
 	x.report(Progress{Tenant: a.Tenant, Action: a, ID: a.ID, Verb: a.Verb, Target: Target(a)})
 	begin := x.now()
+	x.rooms.begins(a)
 	err := x.call(ctx, a, &out)
 	out.result.Took = x.now().Sub(begin)
 	if err != nil {
-		out.result.Problem = x.problem(ctx, a, err)
+		out.result.Problem = x.problem(ctx, a, err, out.moved)
 	}
 	x.report(Progress{Tenant: a.Tenant, Action: a, ID: a.ID, Verb: a.Verb, Target: Target(a), Result: &out.result})
 	return out
@@ -75,12 +79,12 @@ func (x *executor) call(ctx context.Context, a reconcile.Action, out *outcome) e
 		if err != nil {
 			return err
 		}
-		return rt.Pull(ctx, a.Image, x.moved(a))
+		return rt.Pull(ctx, a.Image, x.moved(a, out))
 	case reconcile.Start, reconcile.Stop, reconcile.Remove, reconcile.SetRouted:
 		return x.instance(ctx, a)
 	case reconcile.Create, reconcile.Snapshot, reconcile.Clone, reconcile.Promote, reconcile.SetRole, reconcile.Tune,
 		reconcile.Destroy, reconcile.Retain, reconcile.Release:
-		return x.volume(ctx, a)
+		return x.volume(ctx, a, out)
 	case reconcile.Measure:
 		return x.measure(ctx, a, out)
 	case reconcile.Route, reconcile.Unroute, reconcile.Confirm, reconcile.Cut:
@@ -124,7 +128,7 @@ func (x *executor) instance(ctx context.Context, a reconcile.Action) error {
 	return rt.Start(ctx, a.ID, want)
 }
 
-func (x *executor) volume(ctx context.Context, a reconcile.Action) error {
+func (x *executor) volume(ctx context.Context, a reconcile.Action, out *outcome) error {
 	name, volume := a.Dataset, plans.Volume{}
 	if a.Volume != nil {
 		name, volume = a.Volume.Name, a.Volume.Volume
@@ -145,9 +149,9 @@ func (x *executor) volume(ctx context.Context, a reconcile.Action) error {
 		if a.Volume != nil {
 			attempt = a.Volume.Attempt
 		}
-		_, err = st.Snapshot(ctx, a.ID, attempt, a.Datasets, x.moved(a))
+		_, err = st.Snapshot(ctx, a.ID, attempt, a.Datasets, x.moved(a, out))
 	case reconcile.Clone:
-		_, err = st.Clone(ctx, a.ID, a.Dataset, order(a), x.moved(a))
+		_, err = st.Clone(ctx, a.ID, a.Dataset, order(a), x.moved(a, out))
 	case reconcile.Promote:
 		err = st.Promote(ctx, a.ID, a.Dataset)
 	case reconcile.SetRole:
@@ -213,28 +217,57 @@ func (x *executor) confirm(ctx context.Context, e plans.Entry) error {
 	return nil
 }
 
-func (x *executor) moved(a reconcile.Action) func(drivers.Progress) {
-	if x.progress == nil {
-		return nil
-	}
+// moved keeps how far a pull or a copy is, and tells who watches.
+func (x *executor) moved(a reconcile.Action, out *outcome) func(drivers.Progress) {
+	var mu sync.Mutex
 	return func(p drivers.Progress) {
-		x.progress(Progress{Tenant: a.Tenant, Action: a, ID: a.ID, Verb: a.Verb, Target: Target(a), Moved: &p})
+		mu.Lock()
+		out.moved = p
+		mu.Unlock()
+		if x.progress != nil {
+			x.progress(Progress{Tenant: a.Tenant, Action: a, ID: a.ID, Verb: a.Verb, Target: Target(a), Moved: &p})
+		}
 	}
 }
 
 // problem makes err what the core and a person can use: classed, with a hint,
 // with the instance's last output where that explains it, and without secrets.
-func (x *executor) problem(ctx context.Context, a reconcile.Action, err error) *observed.Problem {
+func (x *executor) problem(ctx context.Context, a reconcile.Action, err error, moved drivers.Progress) *observed.Problem {
 	class, hint := observed.ClassOf(err), ""
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
-		err = fmt.Errorf("%w: %w", cause, err)
-		class = observed.Transient
+	if cause := context.Cause(ctx); cause != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, cause)) {
+		return x.clean(*cutOff(ctx, a, moved))
 	}
 	p := *observed.Wrap(string(a.Verb), Target(a), class, err, hint)
+	p.Text += sofar(moved)
 	if a.Verb == reconcile.Start && p.Log == "" && a.Instance != nil {
 		p.Log = x.logs(ctx, a.Instance.Key)
 	}
 	return x.clean(p)
+}
+
+// cutOff is the problem of an action that was ended before it was done. Our own
+// limit on a pull or a copy says nothing about any release: disks and networks
+// are as fast as they are.
+func cutOff(ctx context.Context, a reconcile.Action, moved drivers.Progress) *observed.Problem {
+	p := &observed.Problem{Op: string(a.Verb), Ref: Target(a), Class: observed.Transient, Text: context.Cause(ctx).Error() + sofar(moved)}
+	switch a.Verb {
+	case reconcile.Pull, reconcile.Create, reconcile.Snapshot, reconcile.Clone, reconcile.Promote, reconcile.Destroy, reconcile.Measure:
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			p.Class, p.Hint = observed.Environment, "look what else keeps the disk or the network busy; it is begun again by itself"
+		}
+	}
+	return p
+}
+
+// sofar says how far a pull or a copy came, "" where that is not known.
+func sofar(moved drivers.Progress) string {
+	switch {
+	case moved.Done == 0:
+		return ""
+	case moved.Total == 0:
+		return ", after " + Size(moved.Done)
+	}
+	return ", after " + Size(moved.Done) + " of " + Size(moved.Total)
 }
 
 // logs returns the last lines of an instance, "" if there are none to be had.
@@ -256,7 +289,7 @@ func (x *executor) logs(ctx context.Context, key plans.Key) string {
 func (x *executor) clean(p observed.Problem) *observed.Problem {
 	return &observed.Problem{
 		Op: p.Op, Ref: x.redact.Text(p.Ref), Class: p.Class,
-		Text: x.redact.Text(p.Text), Hint: x.redact.Text(p.Hint), Log: x.redact.Text(p.Log),
+		Text: x.redact.Text(p.Text), Hint: x.redact.Text(p.Hint), Log: x.redact.Text(p.Log), Full: p.Full,
 	}
 }
 

@@ -16,11 +16,22 @@ var errRepair = errors.New("what serves needs to be repaired first; this is take
 const maxYields = 3
 
 // long says that an action may take so long that nothing may wait for its end.
-func long(v reconcile.Verb) bool { return v == reconcile.Pull || v == reconcile.Clone }
+func long(a *reconcile.Action) bool {
+	switch a.Verb {
+	case reconcile.Pull:
+		return true
+	case reconcile.Clone, reconcile.Snapshot:
+		return a.Limit > longLimit // not one that requests wait for
+	}
+	return false
+}
+
+// longLimit parts copies of what may be large from what is done at once.
+const longLimit = 10 * time.Minute
 
 // patient says that among the actions under way is one that may take long.
 func (m *member) patient() bool {
-	return slices.ContainsFunc(m.flight, func(a reconcile.Action) bool { return long(a.Verb) })
+	return slices.ContainsFunc(m.flight, func(a reconcile.Action) bool { return long(&a) })
 }
 
 // gives says that a tenant whose hands are full would now repair what serves.
@@ -53,7 +64,7 @@ func (e *Engine) gives(m *member, now time.Time) bool {
 // The caller holds mu.
 func (a *Agent) yield() {
 	for _, tenant := range a.engine.giving {
-		if j := a.running[tenant]; j != nil && long(j.verb()) {
+		if j := a.running[tenant]; j != nil && long(j.action()) {
 			j.cancel(errRepair)
 		}
 	}

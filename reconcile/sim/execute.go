@@ -188,12 +188,14 @@ func (w *world) checkOne(ctx context.Context, c reconcile.CheckOrder) error {
 			return &observed.Problem{Class: observed.Refused, Text: "image " + c.Image + " is not on this host"}
 		}
 	case "space":
-		free, err := w.storage.Free(ctx, *c.Spec)
-		if err != nil {
-			return err
-		}
-		if free == 0 {
-			return &observed.Problem{Class: observed.Environment, Text: "no space left on device"}
+		for _, r := range c.Rooms {
+			free, err := w.storage.Free(ctx, r.Spec)
+			if err != nil {
+				return err
+			}
+			if free == 0 {
+				return &observed.Problem{Class: observed.Environment, Text: "no space left on device"}
+			}
 		}
 	case "port":
 		if owner := w.host.PortOwner(c.Port); owner != "" && (c.Key == plans.Key{} || owner != c.Key.String()) {

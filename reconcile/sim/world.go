@@ -179,6 +179,7 @@ func (w *world) env() *reconcile.Env {
 		},
 		Service:     func(digest string) (plans.Service, bool) { return w.service(digest) },
 		PointInTime: func(string) bool { return true },
+		CheapClone:  func(string) bool { return true },
 	}
 }
 
