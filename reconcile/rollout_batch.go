@@ -44,7 +44,7 @@ func (l *lane) passes(m *RolloutMember) (Class, string) {
 	switch {
 	case s == nil:
 		return ClassSkipped, "the plan wants something else of it since; it moves in a rollout of its own"
-	case s.report.Done && s.report.State != Degraded:
+	case s.report.Done && s.report.State != Degraded && s.report.State != Unknown:
 		return ClassUpgraded, ""
 	case s.report.State == Held:
 		return ClassHeld, s.report.Why

@@ -12,45 +12,71 @@ import (
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
+// ones is n batches of one.
+func ones(n int) string { return strings.TrimSpace(strings.Repeat("1 ", n)) }
+
 // TestBatchArithmetic: batches of ceil(batchPct × all members), at least one;
 // canaries come out of the rest.
 func TestBatchArithmetic(t *testing.T) {
-	for _, c := range []struct {
+	type row struct {
 		members, pct, canaries int
 		want                   string
-	}{
+	}
+	// Every number of members with every share, without canaries.
+	plain := []row{
+		{0, 1, 0, ""},
 		{0, 20, 0, ""},
-		{0, 100, 2, ""},
+		{0, 33, 0, ""},
+		{0, 100, 0, ""},
+
 		{1, 1, 0, "1"},
+		{1, 20, 0, "1"},
+		{1, 33, 0, "1"},
 		{1, 100, 0, "1"},
-		{1, 20, 2, "c1"},
+
 		{2, 1, 0, "1 1"},
+		{2, 20, 0, "1 1"},
 		{2, 33, 0, "1 1"},
 		{2, 100, 0, "2"},
-		{2, 20, 2, "c2"},
+
 		{3, 1, 0, "1 1 1"},
 		{3, 20, 0, "1 1 1"},
 		{3, 33, 0, "1 1 1"},
-		{3, 34, 0, "2 1"},
 		{3, 100, 0, "3"},
-		{3, 100, 2, "c2 1"},
-		{49, 1, 0, strings.TrimSpace(strings.Repeat("1 ", 49))},
+
+		{49, 1, 0, ones(49)},
 		{49, 20, 0, "10 10 10 10 9"},
 		{49, 33, 0, "17 17 15"},
 		{49, 100, 0, "49"},
-		{49, 20, 2, "c2 10 10 10 10 7"},
-		{50, 1, 0, strings.TrimSpace(strings.Repeat("1 ", 50))},
+
+		{50, 1, 0, ones(50)},
 		{50, 20, 0, "10 10 10 10 10"},
 		{50, 33, 0, "17 17 16"},
 		{50, 100, 0, "50"},
-		{50, 20, 2, "c2 10 10 10 10 8"},
-		{50, 100, 2, "c2 48"},
-		{51, 1, 0, strings.TrimSpace(strings.Repeat("1 ", 51))},
+
+		{51, 1, 0, ones(51)},
 		{51, 20, 0, "11 11 11 11 7"},
 		{51, 33, 0, "17 17 17"},
 		{51, 100, 0, "51"},
+	}
+	for _, members := range []int{0, 1, 2, 3, 49, 50, 51} {
+		for _, pct := range []int{1, 20, 33, 100} {
+			if n := len(slices.DeleteFunc(slices.Clone(plain), func(r row) bool { return r.members != members || r.pct != pct })); n != 1 {
+				t.Errorf("%d rows of %d members with %d%%", n, members, pct)
+			}
+		}
+	}
+	for _, c := range append(plain, []row{
+		{3, 34, 0, "2 1"},
+		{0, 100, 2, ""},
+		{1, 20, 2, "c1"},
+		{2, 20, 2, "c2"},
+		{3, 100, 2, "c2 1"},
+		{49, 20, 2, "c2 10 10 10 10 7"},
+		{50, 20, 2, "c2 10 10 10 10 8"},
+		{50, 100, 2, "c2 48"},
 		{51, 33, 2, "c2 17 17 15"},
-	} {
+	}...) {
 		t.Run(fmt.Sprintf("%d members %d%% %d canaries", c.members, c.pct, c.canaries), func(t *testing.T) {
 			w := newWave(t)
 			p := plans.BatchPolicy{Name: "standard", BatchPct: c.pct, MaxConsecutiveFailures: 99}
