@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -28,7 +29,7 @@ func drilled(commit, img string) *plans.Plan {
 // transactions, once each, through a whole drill: upgrade, trip, and each answer.
 // States and summaries are those of the run without kills.
 func TestRolloutCrashAtEveryBoundary(t *testing.T) {
-	for _, answer := range []string{reconcile.RollbackMoved, reconcile.AbortRollout, reconcile.ContinueAnyway} {
+	for _, answer := range []string{reconcile.RollbackMoved, reconcile.AbortRollout, reconcile.ContinueAnyway, reconcile.RetryFailed} {
 		t.Run(answer, func(t *testing.T) {
 			run := func(boundary int, when journal.When) (end string, commits int) {
 				synctest.Test(t, func(t *testing.T) {
@@ -58,6 +59,9 @@ func TestRolloutCrashAtEveryBoundary(t *testing.T) {
 					if len(open) != 1 || open[0].Question() == nil {
 						t.Fatalf("crash %d (%d): no rollout asks: %+v\n%s", boundary, when, open, w.text())
 					}
+					if answer == reconcile.RetryFailed { // what failed is repaired first
+						w.host.SetImage(image("bad"), mem.Image{})
+					}
 					w.decide("c3", plans.Decision{Name: "d", Question: open[0].Question().ID, Answer: answer})
 					pass()
 					if !crashed {
@@ -69,6 +73,9 @@ func TestRolloutCrashAtEveryBoundary(t *testing.T) {
 				return end, commits
 			}
 			want, commits := run(0, 0)
+			if done := strings.Contains(want, "upgraded=5"); done != (answer == reconcile.RetryFailed) {
+				t.Errorf("without a crash it ends as\n%s", want)
+			}
 			if commits < 20 {
 				t.Fatalf("only %d transactions", commits)
 			}
