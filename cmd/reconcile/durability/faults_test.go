@@ -11,14 +11,14 @@ import (
 	"testing"
 
 	"github.com/gitops-fleet/reconcile/drivers/drivertest/vm"
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
 // What the driver says to each fault is shown by its own tests; here it is what
 // becomes of a tenant that serves.
 
-// A clone that somebody promoted, a snapshot that somebody holds, a mount that
-// somebody uses and a dataset that looks like ours stand in the way of cleaning up
-// only.
+// A clone that somebody promoted, a snapshot that somebody holds and a mount that
+// somebody uses stand in the way of cleaning up only.
 func TestHandsOfOthers(t *testing.T) {
 	vm.Only(t)
 	w := newWorld(t, plan{mode: "quiesce", soak: "1h, keep: stopped", more: "  retention: {preUpgrade: {for: 1s}, discarded: {for: 1s}}\n"})
@@ -35,11 +35,6 @@ func TestHandsOfOthers(t *testing.T) {
 	name := snapshot[strings.Index(snapshot, "@"):]
 	w.zfs("hold", "somebody", current+name)
 	release := busy(t, w.dataset(current).Path)
-	// A name that an attempt of ours could have.
-	theirs := strings.Replace(current, ".ledger.", ".ledger.theirs.", 1)
-	w.zfs("create", theirs)
-	precious := filepath.Join(w.zfs("get", "-H", "-o", "value", "mountpoint", theirs), "precious")
-	w.must(os.WriteFile(precious, []byte("theirs"), 0o600))
 	w.release("1.2", nil)
 	w.pass(0)
 	w.answers("1.2")
@@ -57,10 +52,68 @@ func TestHandsOfOthers(t *testing.T) {
 	if w.zfs("get", "-H", "-o", "value", "mounted", current) != "yes" {
 		t.Errorf("%s, which somebody uses, is not mounted any more", current)
 	}
-	if b, err := os.ReadFile(precious); err != nil || string(b) != "theirs" {
+	w.until("what is in use is to go", func() bool {
+		_, err := w.Run(w.ctx)
+		w.must(err)
+		return strings.Contains(w.events(), current+" of ant cannot be destroyed")
+	})
+	w.tells("busy")
+	w.said("data", "busy")
+	release()
+}
+
+// A dataset of somebody else has the very name that the clone of an upgrade would
+// get: the old version serves again, it is said which dataset is in the way, which
+// stays as it is, and once it is moved away the upgrade is made.
+func TestForeignInTheWay(t *testing.T) {
+	vm.Only(t)
+	t.Parallel()
+	w := newWorld(t, plan{mode: "quiesce"})
+	w.release("1.0", nil)
+	w.pass(0)
+	w.post("/count?id=1", "1")
+	old := w.explain().Record.Data["ledger"].Dataset
+	w.release("1.1", nil)
+	const middle = "quiesce/snapshot/after"
+	r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + middle})
+	w.must(err)
+	if !r.Killed {
+		t.Fatalf("the upgrade did not come by %s\n%s%s", middle, r.Stdout, r.Stderr)
+	}
+	attempt := w.zfs("list", "-H", "-r", "-d", "1", "-t", "snapshot", "-o", "reconcile:attempt", old)
+	theirs := old[:strings.LastIndex(old, "/")] + "/ant.ledger.green." + attempt
+	w.zfs("create", theirs)
+	precious := func() string {
+		return filepath.Join(w.zfs("get", "-H", "-o", "value", "mountpoint", theirs), "precious")
+	}
+	w.must(os.WriteFile(precious(), []byte("theirs"), 0o600))
+
+	w.pass(3)
+	w.answers("1.0")
+	w.post("/count?id=2", "2")
+	w.tells("clone " + theirs + ": there is a dataset of this name that is not ours")
+	w.said("explain", "there is a dataset of this name that is not ours")
+	w.said("explain", theirs)
+	if got := w.explain().Record.Data["ledger"].Dataset; got != old {
+		t.Errorf("the old version serves on %s, not on %s", got, old)
+	}
+
+	away := w.pool + "/theirs"
+	w.zfs("rename", theirs, away)
+	theirs = away
+	d, err := w.Daemon(w.ctx)
+	w.must(err)
+	c, err := agent.Dial(w.ctx, w.State)
+	w.must(err)
+	defer c.Close()
+	w.must(c.Retry(w.ctx, "ant"))
+	w.until("with the name free the upgrade is made", func() bool { return w.version() == "1.1" })
+	w.must(d.Stop())
+	w.post("/count?id=3", "3")
+	w.holds([]string{"1", "2", "3"})
+	if b, err := os.ReadFile(precious()); err != nil || string(b) != "theirs" {
 		t.Errorf("what another keeps in %s is %q, %v", theirs, b, err)
 	}
-	release()
 }
 
 // busy has a process that is nobody's business sit in a folder until it is
@@ -109,6 +162,27 @@ func TestPoolExported(t *testing.T) {
 	w.answers("1.1")
 	w.post("/count?id=2", "2")
 	w.holds([]string{"1", "2"})
+}
+
+// Another pool of the host is away: who has nothing in it is upgraded as ever.
+func TestOtherPoolAway(t *testing.T) {
+	vm.Only(t)
+	t.Parallel()
+	small := smallPool(t)
+	w := newWorld(t, plan{mode: "quiesce"})
+	config, err := os.ReadFile(w.File)
+	w.must(err)
+	w.must(os.WriteFile(w.File, []byte(strings.Replace(string(config), "roots: [", "roots: ["+small+", ", 1)), 0o600))
+	w.release("1.0", nil)
+	w.pass(0)
+	w.post("/count?id=1", "1")
+	w.run("zpool", "export", small)
+	w.release("1.1", nil)
+	w.pass(0)
+	w.answers("1.1")
+	w.post("/count?id=2", "2")
+	w.holds([]string{"1", "2"})
+	w.run("zpool", "import", "-d", "/disk", small)
 }
 
 // An upgrade on a pool that is nearly full does not begin; the old version serves

@@ -21,8 +21,7 @@ func frozen(freeze, thaw, timeout string) plan {
 		volume: fmt.Sprintf(", freeze: {service: app, command: [/serve, %s], thaw: [/serve, %s], timeout: %s}", freeze, thaw, timeout)}
 }
 
-// onFolders leaves a story out where the data are on ZFS: its snapshots are of one
-// moment, and need no hook.
+// onFolders leaves a story out where the data are on ZFS.
 func onFolders(t *testing.T) {
 	t.Helper()
 	if vm.Inside() {
@@ -32,15 +31,27 @@ func onFolders(t *testing.T) {
 
 // A writer under load is upgraded on copies of its data: each is one of data at
 // rest, no request fails, and the writer goes on.
-func TestFrozenProcess(t *testing.T) { atRest(t, workshop.Process, "freeze, port", 3) }
+func TestFrozenProcess(t *testing.T) { onHost(t, workshop.Process, "freeze, port", 3) }
 
 // The same in containers, where a hook is a container of its own.
-func TestFrozenDocker(t *testing.T) { atRest(t, workshop.Docker, "freeze", 1) }
+func TestFrozenDocker(t *testing.T) { onHost(t, workshop.Docker, "freeze", 1) }
 
-func atRest(t *testing.T, runtime, freeze string, upgrades int) {
+// On ZFS a snapshot is of one moment and needs no hook; one that is there all the
+// same is played.
+func TestFrozenOnZFS(t *testing.T) {
+	vm.Only(t)
+	t.Parallel()
+	newWorld(t, frozen("freeze, port", "thaw", "2m")).atRest(1)
+}
+
+func onHost(t *testing.T, runtime, freeze string, upgrades int) {
 	onFolders(t)
 	t.Parallel()
-	w := newWorldOn(t, runtime, frozen(freeze, "thaw", "20s"))
+	newWorldOn(t, runtime, frozen(freeze, "thaw", "20s")).atRest(upgrades)
+}
+
+func (w *world) atRest(upgrades int) {
+	w.t.Helper()
 	w.release("1.0", nil)
 	w.pass(0)
 	run := w.press(map[load.Kind]int{load.Post: 2, load.Get: 1, load.Fresh: 1})
@@ -53,9 +64,9 @@ func atRest(t *testing.T, runtime, freeze string, upgrades int) {
 	w.tells("volume ledger of ant is thawed, after ")
 	result := run.Stop()
 	if result.Failed() > 0 {
-		t.Errorf("%s: %q", result, result.Errors())
+		w.t.Errorf("%s: %q", result, result.Errors())
 	}
-	t.Log(result)
+	w.t.Log(result)
 }
 
 // A hook that goes wrong ends the upgrade: what serves is thawed, serves on and
@@ -239,6 +250,9 @@ func (w *world) wasAtRest(dataset string) {
 		w.t.Fatalf("the ledger is no clone: %+v", e.Facts.Datasets)
 	}
 	copied := w.dataset(origin).Path
+	if of, snap, zfs := strings.Cut(origin, "@"); zfs {
+		copied = filepath.Join(filepath.Dir(w.dataset(of).Path), ".zfs/snapshot", snap, "data")
+	}
 	ledger, err := os.ReadFile(filepath.Join(copied, "ledger"))
 	w.must(err)
 	seal, err := os.ReadFile(filepath.Join(copied, "seal"))
