@@ -98,7 +98,8 @@ func (m *machine) tell() {
 		}
 	}
 	r.OneWay = m.oneWay()
-	if a := rec.Attempt; a != nil && a.Failing {
+	// One the plan moved on from says nothing about what it wants now.
+	if a := rec.Attempt; a != nil && a.Failing && (a.Target == m.target || a.Undoes == m.target) {
 		r.Failed = true
 	}
 	if t := rec.Trouble; t != nil && r.Problem == nil {

@@ -78,6 +78,11 @@ func (b *books) checkHeld(in reconcile.Input, d reconcile.Decision) {
 		}
 		safe = safe && i != nil && i.Phase == observed.Running
 	}
+	// A move that finds all of it down is finished first, one way or the other; once
+	// in force a hold stays, whatever goes down.
+	if app := f.Instance(b.routed, "app"); b.w.report.State != reconcile.Held && b.w.shape.Routes {
+		safe = safe && app != nil && app.Phase == observed.Running
+	}
 	for _, i := range f.Instances {
 		safe = safe && (i.Job || i.Routed == (i.Slot == plans.Shared || i.Slot == b.routed) || !b.w.shape.Routes)
 	}

@@ -10,7 +10,8 @@
 // anything may fail and nothing wrong may happen; in the calm that follows all
 // faults stop and the tenant must come to rest where it should be.
 //
-// What a run that fails prints is enough to repeat it:
+// A run that fails is made as small as it gets, and what is printed is enough to
+// repeat it:
 //
-//	go test ./reconcile/sim -run TestSeed -seed 4711
+//	go test ./reconcile/sim -run TestSeed$ -args -seed 4711 -turns 12 -without Crash,Plan@7
 package sim

@@ -2,11 +2,11 @@ package sim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
+	"github.com/gitops-fleet/reconcile/reconcile/sim/shrink"
 )
 
 // Drill is one story without weather: the plan says one word after the other,
@@ -54,16 +54,15 @@ func app(kind string) func(*Word) { return func(w *Word) { w.App = kind } }
 func job(kind string) func(*Word) { return func(w *Word) { w.Job = kind } }
 
 // Run tells the story and dies at the given boundary (-1: never). It returns
-// // how the tenant ends, in the terms of S7, and the boundaries there were: those
+// how the tenant ends, in the terms of S7, and the boundaries there were: those
 // up to first are the first deployment's.
 func (d Drill) Run(step Step, cut int, traced bool) (end string, first, boundaries int, out Outcome) {
 	opt := Options{Away: time.Second}
-	rng := rand.New(rand.NewPCG(1, 1))
 	var tr *trace
 	if traced {
 		tr = &trace{}
 	}
-	w := newWorld(rng, opt, d.Shape, step, tr)
+	w := newWorld(shrink.NewDice(1, nil), opt, d.Shape, step, tr)
 	w.calm, w.books.cut, w.insisted = true, cut, 2 // nobody answers retry
 	w.settle()
 	first = w.books.at

@@ -14,7 +14,7 @@ import (
 
 // boundary is a place where we may die.
 func (w *world) boundary(where string) bool {
-	if !w.books.boundary(where) && (w.calm || w.rng.Float64() >= w.opt.Crash) {
+	if !w.books.boundary(where) && (w.calm || !w.chance("Crash", w.opt.Crash)) {
 		return false
 	}
 	w.crash(where)
@@ -63,7 +63,7 @@ func (w *world) turn() (reconcile.Decision, bool) {
 		if res.Problem != nil {
 			break
 		}
-		w.advance(time.Duration(1+w.rng.IntN(200)) * time.Millisecond)
+		w.advance(time.Duration(1+w.dice.Of("pace").IntN(200)) * time.Millisecond)
 	}
 	return d, true
 }
@@ -81,7 +81,7 @@ func (w *world) call(a reconcile.Action, res *reconcile.Result) (err error) {
 	ctx := context.Background()
 	switch a.Verb {
 	case reconcile.Create, reconcile.Snapshot, reconcile.Clone:
-		if !w.calm && w.rng.Float64() < w.opt.Half {
+		if !w.calm && w.chance("Half", w.opt.Half) {
 			w.host.HalfMade(1)
 			defer w.host.HalfMade(0)
 		}

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"runtime/debug"
 	"strconv"
@@ -10,34 +9,46 @@ import (
 	"time"
 
 	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/sim/shrink"
 )
 
 // Outcome is what one run came to.
 type Outcome struct {
-	Seed    uint64
+	Case
 	Options Options
 	Shape   Shape
 	Broken  *Violation // nil: clean
 	Turns   int
 	Reached map[string]int // what the run came to see
 	Lines   []string       // the last events, in a run that was traced
+	// Happened is all of the weather that came, in a run that was traced, in the
+	// words a Case leaves it out by.
+	Happened []string
 }
 
-// Run makes the run of a seed with the step.
-func Run(seed uint64, step Step) Outcome { return run(seed, step, nil) }
+// Run makes the run of a case with the step.
+func Run(c Case, step Step) Outcome { return run(c, step, nil) }
 
 // Traced makes it again and keeps the events.
-func Traced(seed uint64, step Step) Outcome { return run(seed, step, &trace{}) }
+func Traced(c Case, step Step) Outcome { return run(c, step, &trace{}) }
 
-func run(seed uint64, step Step, tr *trace) Outcome {
-	rng := rand.New(rand.NewPCG(seed, 0x5eed))
-	opt := drawOptions(rng)
-	if rng.IntN(8) == 0 {
+func run(c Case, step Step, tr *trace) Outcome {
+	dice := shrink.NewDice(c.Seed, c.happenings())
+	if tr != nil {
+		dice.Tell()
+	}
+	opt, shape := drawOptions(dice.Of("options")), drawShape(dice.Of("shape"))
+	if dice.Of("calm").IntN(8) == 0 {
 		opt = opt.calm()
 	}
-	w := newWorld(rng, opt, drawShape(rng), step, tr)
+	if c.Turns > 0 {
+		opt.Turns = c.Turns
+	}
+	shrink.Without(&opt, c.Without)
+	shrink.Without(&shape, c.Without)
+	w := newWorld(dice, opt, shape, step, tr)
 	w.run()
-	out := Outcome{Seed: seed, Options: opt, Shape: w.shape, Broken: w.books.broken, Turns: w.turns, Reached: w.books.reached}
+	out := Outcome{Case: c, Options: opt, Shape: w.shape, Broken: w.books.broken, Turns: w.turns, Reached: w.books.reached, Happened: dice.Happened()}
 	if tr != nil {
 		out.Lines = tr.lines
 	}
@@ -47,8 +58,8 @@ func run(seed uint64, step Step, tr *trace) Outcome {
 // String is what a person needs who has to find out why.
 func (o Outcome) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "seed %d: %v\n", o.Seed, o.Broken)
-	fmt.Fprintf(&s, "repeat it: go test ./reconcile/sim -run TestSeed -seed %d\n", o.Seed)
+	fmt.Fprintf(&s, "%s: %v\n", o.Case, o.Broken)
+	fmt.Fprintf(&s, "repeat it: go test ./reconcile/sim -run TestSeed$ -args %s\n", o.Case)
 	fmt.Fprintf(&s, "shape:   %+v\nweather: %s\n", o.Shape, o.Options)
 	for _, l := range o.Lines {
 		s.WriteString(l + "\n")
@@ -96,12 +107,12 @@ func (w *world) pace(d reconcile.Decision, whole bool) time.Duration {
 	wait := slowLook
 	switch {
 	case len(d.Actions) > 0 || !whole:
-		return time.Duration(1+w.rng.IntN(50)) * time.Millisecond
+		return time.Duration(1+w.dice.Of("pace").IntN(50)) * time.Millisecond
 	case !d.Wake.IsZero():
 		wait = max(time.Second/10, min(wait, d.Wake.Sub(w.clock())))
 	}
-	if w.rng.IntN(3) == 0 {
-		wait = w.within(wait) + time.Millisecond
+	if r := w.dice.Of("pace"); r.IntN(3) == 0 {
+		wait = time.Duration(r.Int64N(int64(wait)+1)) + time.Millisecond
 	}
 	return wait
 }
@@ -152,7 +163,7 @@ func (w *world) settle() {
 // soothe ends everything that fails, and has people say what they owe.
 func (w *world) soothe() {
 	w.trace.add(w, "calm", "")
-	w.calm = true
+	w.calm, w.rng = true, w.dice.Of("calm")
 	w.clearSight()
 	for _, i := range w.truth().Instances {
 		w.host.SetHealth(i.Key, nil)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,9 @@ var (
 	schedules = flag.Int("schedules", 500, "how many seeds TestSeeds runs")
 	first     = flag.Uint64("first", 1, "the first of them")
 	seed      = flag.Uint64("seed", 0, "the seed TestSeed repeats")
+	turnsOf   = flag.Int("turns", 0, "turns of its first phase; 0: by the seed")
+	without   = flag.String("without", "", "what to leave out of it, by comma: fields of Options and Shape, and NAME@NUMBER")
+	save      = flag.String("save", "", "keep the first broken case as a story of this name")
 )
 
 // Runs make much garbage and keep little: collecting it less often is a fifth
@@ -43,7 +47,7 @@ func seeds(first uint64, n int, step Step, rule string) (broken uint64, reached 
 				if s >= lowest.Load() {
 					return
 				}
-				o := Run(s, step)
+				o := Run(Case{Seed: s}, step)
 				if o.Broken != nil && (rule == "" || o.Broken.Rule == rule) {
 					for {
 						low := lowest.Load()
@@ -72,7 +76,11 @@ func seeds(first uint64, n int, step Step, rule string) (broken uint64, reached 
 func TestSeeds(t *testing.T) {
 	broken, reached, turns := seeds(*first, *schedules, reconcile.Step, "")
 	if broken != 0 {
-		t.Fatal(Traced(broken, reconcile.Step))
+		o := Traced(Shrink(Case{Seed: broken}, reconcile.Step), reconcile.Step)
+		if *save != "" {
+			keep(t, *save, o)
+		}
+		t.Fatalf("seed %d breaks a rule; as small as it gets:\n%v", broken, o)
 	}
 	t.Logf("%d schedules, %d turns", *schedules, turns)
 	for _, what := range sorted(reached) {
@@ -90,7 +98,11 @@ func TestSeed(t *testing.T) {
 	if *seed == 0 {
 		t.Skip("give one with -seed")
 	}
-	o := Traced(*seed, reconcile.Step)
+	c := Case{Seed: *seed, Turns: *turnsOf}
+	if *without != "" {
+		c.Without = strings.Split(*without, ",")
+	}
+	o := Traced(c, reconcile.Step)
 	fmt.Println(o)
 	if o.Broken != nil {
 		t.Fail()
@@ -100,7 +112,7 @@ func TestSeed(t *testing.T) {
 // TestSameSeedSameRun: a run depends on nothing but its seed.
 func TestSameSeedSameRun(t *testing.T) {
 	for s := range uint64(20) {
-		a, b := Traced(s, reconcile.Step), Traced(s, reconcile.Step)
+		a, b := Traced(Case{Seed: s}, reconcile.Step), Traced(Case{Seed: s}, reconcile.Step)
 		if a.String() != b.String() {
 			t.Fatalf("seed %d made two different runs", s)
 		}
@@ -115,7 +127,7 @@ func TestMutants(t *testing.T) {
 			if caught == 0 {
 				t.Fatalf("%s did not notice in %d seeds", m.Rule, m.Within)
 			}
-			t.Logf("seed %d: %v", caught, Run(caught, m.Break(reconcile.Step)).Broken)
+			t.Logf("seed %d: %v", caught, Run(Case{Seed: caught}, m.Break(reconcile.Step)).Broken)
 		})
 	}
 }

@@ -11,7 +11,16 @@ import (
 	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
-func (w *world) chance(rate float64) bool { return rate > 0 && w.rng.Float64() < rate }
+// chance says whether what is named happens. Then luck is that of this happening,
+// and of no other.
+func (w *world) chance(name string, rate float64) bool {
+	r := w.dice.Happens(name, rate)
+	if r == nil {
+		return false
+	}
+	w.rng = r
+	return true
+}
 
 func (w *world) within(d time.Duration) time.Duration {
 	return time.Duration(w.rng.Int64N(int64(d) + 1))
@@ -23,11 +32,11 @@ func (w *world) decide(op fault.Op, _ string) fault.Fault {
 		return fault.None
 	}
 	switch {
-	case w.chance(w.opt.LostRequest):
+	case w.chance("LostRequest", w.opt.LostRequest):
 		return fault.LostRequest
-	case w.chance(w.opt.LostReply):
+	case w.chance("LostReply", w.opt.LostReply):
 		return fault.LostReply
-	case w.chance(w.opt.Late):
+	case w.chance("Late", w.opt.Late):
 		return fault.Late
 	}
 	return fault.None
@@ -41,28 +50,28 @@ func (w *world) later(effect func()) {
 // weather lets happen what the options have in store for one turn.
 func (w *world) weather() {
 	o := w.opt
-	w.goBlind(mem.PartRuntime, o.BlindRuntime)
-	w.goBlind(mem.PartRouter, o.BlindRouter)
-	w.goBlind(mem.PartStorage, o.BlindStorage)
-	w.goBlind(mem.PartProber, o.BlindProber)
-	w.goBlind(mem.PartRegistry, o.Registry)
-	if w.chance(o.Full) {
+	w.goBlind(mem.PartRuntime, "BlindRuntime", o.BlindRuntime)
+	w.goBlind(mem.PartRouter, "BlindRouter", o.BlindRouter)
+	w.goBlind(mem.PartStorage, "BlindStorage", o.BlindStorage)
+	w.goBlind(mem.PartProber, "BlindProber", o.BlindProber)
+	w.goBlind(mem.PartRegistry, "Registry", o.Registry)
+	if w.chance("Full", o.Full) {
 		w.full = w.now.Add(w.within(w.opt.BlindFor))
 		w.host.SetFree(0)
 		w.trace.add(w, "full", "until %s", w.full.Sub(epoch))
 	}
-	if w.chance(o.Sick) {
+	if w.chance("Sick", o.Sick) {
 		w.sicken()
 	}
-	if w.chance(o.Die) {
+	if w.chance("Die", o.Die) {
 		if key, ok := w.anyone(); ok && w.host.Crash(key, 1) {
 			w.trace.add(w, "dies", "%s", key)
 		}
 	}
-	if w.chance(o.Person) {
+	if w.chance("Person", o.Person) {
 		w.person()
 	}
-	if w.chance(o.Reboot) {
+	if w.chance("Reboot", o.Reboot) {
 		w.trace.add(w, "reboot", "")
 		w.host.Reboot()
 		w.lose()
@@ -70,12 +79,12 @@ func (w *world) weather() {
 			w.crash("by the reboot")
 		}
 	}
-	if w.chance(o.Proxy) {
+	if w.chance("Proxy", o.Proxy) {
 		w.trace.add(w, "proxy", "restarts")
 		w.host.RestartProxy()
 		w.lose()
 	}
-	if w.chance(o.Jump) {
+	if w.chance("Jump", o.Jump) {
 		d := time.Minute + w.within(2*time.Hour)
 		w.trace.add(w, "jump", "%s", d)
 		w.now = w.now.Add(d) // nobody probes meanwhile: the machine was asleep
@@ -84,11 +93,11 @@ func (w *world) weather() {
 			w.skip()
 		}
 	}
-	if w.chance(o.Back) {
+	if w.chance("Back", o.Back) {
 		w.skew -= w.within(time.Minute)
 		w.trace.add(w, "back", "our clock is off by %s", w.skew)
 	}
-	if w.chance(o.Traffic) {
+	if w.chance("Traffic", o.Traffic) {
 		w.send()
 	}
 	w.books.moved()
@@ -98,23 +107,23 @@ func (w *world) weather() {
 // people are what the plan, the rollout and the operators say.
 func (w *world) people() {
 	o := w.opt
-	if w.chance(o.Plan) {
+	if w.chance("Plan", o.Plan) {
 		w.replan()
 	}
-	if w.chance(o.Hold) {
+	if w.chance("Hold", o.Hold) {
 		word := w.word
 		word.Hold = !word.Hold
 		w.say(word)
 	}
-	if w.chance(o.Permit) {
+	if w.chance("Permit", o.Permit) {
 		w.permit.Go = !w.permit.Go && w.want != nil
 		w.permit.Open = w.rng.IntN(3) == 0
 		w.trace.add(w, "permit", "%v, open %v", w.permit.Go, w.permit.Open)
 	}
-	if w.chance(o.Answer) {
+	if w.chance("Answer", o.Answer) {
 		w.answer()
 	}
-	if w.chance(o.Retry) {
+	if w.chance("Retry", o.Retry) {
 		switch w.rng.IntN(4) {
 		case 0:
 			w.local = reconcile.GoBack
@@ -125,7 +134,7 @@ func (w *world) people() {
 		}
 		w.trace.add(w, "word", "retry %v %s, data %+v", w.retry, w.local, w.data)
 	}
-	if w.chance(o.Prune) {
+	if w.chance("Prune", o.Prune) {
 		w.trace.add(w, "prune", "")
 		keep := append([]string{image("app", w.word.App)}, w.report.Images...)
 		_ = w.host.Runtime().Prune(bg, keep, nil) // refused while the runtime is down, like any call
@@ -148,8 +157,8 @@ func (w *world) restore() *reconcile.DataWord {
 }
 
 // goBlind takes a part of the host down for a while.
-func (w *world) goBlind(p mem.Part, rate float64) {
-	if !w.chance(rate) {
+func (w *world) goBlind(p mem.Part, name string, rate float64) {
+	if !w.chance(name, rate) {
 		return
 	}
 	w.blind[p] = w.now.Add(w.within(w.opt.BlindFor))
@@ -216,7 +225,7 @@ func (w *world) person() {
 func (w *world) replan() {
 	word := w.word
 	fresh := func(bad []string) string {
-		if w.chance(w.opt.Bad) {
+		if w.chance("Bad", w.opt.Bad) {
 			return w.image(bad[w.rng.IntN(len(bad))])
 		}
 		return w.image([]string{"good", "good", "slow"}[w.rng.IntN(3)])
@@ -225,7 +234,7 @@ func (w *world) replan() {
 	case w.word.Gone || w.word.Removed:
 		word.Gone, word.Removed = false, false
 		word.App = w.image("good")
-	case w.chance(w.opt.Remove):
+	case w.chance("Remove", w.opt.Remove):
 		word.Removed = w.rng.IntN(3) > 0
 		word.Gone = !word.Removed
 	case n > 0 && n < 4 && w.shape.Named:

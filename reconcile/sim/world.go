@@ -14,6 +14,7 @@ import (
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 	"github.com/gitops-fleet/reconcile/reconcile"
+	"github.com/gitops-fleet/reconcile/reconcile/sim/shrink"
 )
 
 // Step is the signature of what is tried.
@@ -22,7 +23,8 @@ type Step func(reconcile.Input, reconcile.Record) (reconcile.Decision, reconcile
 // world is a host, the plan, and a small agent of ours: it looks, steps,
 // journals, and carries out actions one after the other.
 type world struct {
-	rng   *rand.Rand
+	dice  *shrink.Dice
+	rng   *rand.Rand // luck of what happens now
 	opt   Options
 	shape Shape
 	step  Step
@@ -97,9 +99,9 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // maxGap is by how much a turn may come late and its time still count as seen.
 const maxGap = 2 * time.Minute
 
-func newWorld(rng *rand.Rand, opt Options, shape Shape, step Step, tr *trace) *world {
+func newWorld(dice *shrink.Dice, opt Options, shape Shape, step Step, tr *trace) *world {
 	w := &world{
-		rng: rng, opt: opt, shape: shape, step: step, trace: tr, now: epoch, up: true,
+		dice: dice, rng: dice.Of("calm"), opt: opt, shape: shape, step: step, trace: tr, now: epoch, up: true,
 		blind: map[mem.Part]time.Time{}, answers: map[string]string{},
 		cores: map[string]plans.Core{}, svcs: map[string]plans.Service{},
 		inCore: map[string][]string{}, inPlan: map[string]bool{},

@@ -38,19 +38,16 @@ func (c *checks) acked(tenant string, id uint64) {
 func (c *checks) started(i plans.Instance) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.w.host.Truth(i.Tenant)
-	now := t.Instance(i.Slot, i.Service)
-	if now == nil {
-		return
-	}
-	if i.Service == "app" {
+	if i.Service == "app" { // though it may be late: what is there already has the same, or it is refused
 		var paths []string
 		for _, b := range i.Volumes {
 			paths = append(paths, b.Host)
 		}
 		c.data[i.Tenant].binds[i.Slot] = paths
 	}
-	if !now.Job {
+	t := c.w.host.Truth(i.Tenant)
+	now := t.Instance(i.Slot, i.Service)
+	if now == nil || !now.Job {
 		return
 	}
 	run := i.Key.String() + " " + now.Attempt

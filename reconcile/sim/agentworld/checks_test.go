@@ -19,10 +19,11 @@ type checks struct {
 	mu      sync.Mutex // guards all below: the agent acts from many goroutines
 	books   *fleet.Books
 	broken  *fleet.Violation
-	good    map[life]int // good answers in a row
+	runs    map[life]answers
 	before  map[string]plans.Slot
 	tenants map[string]*plans.Tenant
 	begun   map[string]bool // attempts seen, and failures
+	held    map[string]bool // attempts that are written down, and whether their tenant was held before
 	moving  map[string]bool
 	taken   map[string]string // answers in git, by question
 	reached map[string]int
@@ -37,9 +38,16 @@ type life struct {
 	started time.Time
 }
 
+// answers is a run of probe answers, and whether it proved the instance: by as many
+// good ones in a row as it needs, and until as many bad ones.
+type answers struct {
+	good, bad int
+	proved    bool
+}
+
 func newChecks(w *world) *checks {
-	return &checks{w: w, books: fleet.NewBooks(), good: map[life]int{}, before: map[string]plans.Slot{}, tenants: map[string]*plans.Tenant{},
-		begun: map[string]bool{}, moving: map[string]bool{}, taken: map[string]string{}, reached: map[string]int{},
+	return &checks{w: w, books: fleet.NewBooks(), runs: map[life]answers{}, before: map[string]plans.Slot{}, tenants: map[string]*plans.Tenant{},
+		begun: map[string]bool{}, held: map[string]bool{}, moving: map[string]bool{}, taken: map[string]string{}, reached: map[string]int{},
 		data: map[string]*data{}, jobs: map[string]string{}, made: map[string]map[string]string{}}
 }
 
@@ -102,17 +110,20 @@ func (c *checks) answered(key plans.Key, ok bool) {
 		return
 	}
 	l := life{i.ID, i.Started}
+	a := c.runs[l]
 	if ok {
-		c.good[l]++
+		a.good, a.bad = a.good+1, 0
 	} else {
-		c.good[l] = 0
+		a.good, a.bad = 0, a.bad+1
 	}
+	a.proved = a.good >= successes || a.proved && a.bad < failures
+	c.runs[l] = a
 }
 
 // well says whether the app of a slot runs and has proved itself.
 func (c *checks) well(t *observed.Tenant, slot plans.Slot) bool {
 	i := t.Instance(slot, "app")
-	return i != nil && i.Phase == observed.Running && c.good[life{i.ID, i.Started}] >= successes
+	return i != nil && i.Phase == observed.Running && c.runs[life{i.ID, i.Started}].proved
 }
 
 // routes holds S1: requests are led to what has proved itself, or back to where
@@ -182,6 +193,10 @@ func (c *checks) starts(i plans.Instance) {
 		return
 	}
 	c.begun[attempt] = true
+	if held, known := c.held[attempt]; known && !held && want.Hold != nil {
+		c.reached["held in motion"]++ // it moved before the word: the next safe state is waited for
+		return
+	}
 	if kept := t.Instance(i.Key.Slot, i.Key.Service); kept != nil && kept.Generation == i.Generation {
 		c.reached["back"]++ // the way back needs no rollout
 		return
@@ -225,6 +240,11 @@ func (c *checks) record(now time.Time, name string, rec reconcile.Record) {
 	want := c.tenants[name]
 	if want == nil {
 		return
+	}
+	if a := rec.Attempt; a != nil {
+		if _, known := c.held[name+" "+a.ID]; !known {
+			c.held[name+" "+a.ID] = want.Hold != nil
+		}
 	}
 	r := reconcile.Report{Tenant: name, State: rec.State, Reason: rec.Reason, Target: want.Target(), Reached: rec.Target, Release: rec.Release, InMotion: rec.Attempt != nil}
 	if rec.Current != nil {

@@ -116,11 +116,15 @@ var retention = plans.Retention{
 	PreUpgrade: plans.Keep{For: 600 * plans.Second}, Discarded: plans.Keep{For: 600 * plans.Second}, Final: plans.Keep{For: 600 * plans.Second},
 }
 
-// successes is how many good answers in a row prove an instance.
-const successes = 2
+// successes is how many good answers in a row prove an instance, failures how many
+// bad ones end that.
+const (
+	successes = 2
+	failures  = 3
+)
 
 func health() *plans.Health {
-	return &plans.Health{HTTP: &plans.HTTPProbe{Path: "/health"}, Interval: plans.Second, Successes: successes, Failures: 3, Within: 20 * plans.Second}
+	return &plans.Health{HTTP: &plans.HTTPProbe{Path: "/health"}, Interval: plans.Second, Successes: successes, Failures: failures, Within: 20 * plans.Second}
 }
 
 // says puts into a plan what a lane says: its tenants get its images, some a bad one.

@@ -66,7 +66,7 @@ type hands struct {
 }
 
 func newWorld(t *testing.T, c Case, mistake func(hands) hands) *world {
-	w := &world{t: t, c: c, dice: shrink.NewDice(c.Seed), mistake: mistake, bad: map[string]bool{}, slow: map[string]bool{}, writes: map[string]uint64{}}
+	w := &world{t: t, c: c, dice: shrink.NewDice(c.Seed, c.Without), mistake: mistake, bad: map[string]bool{}, slow: map[string]bool{}, writes: map[string]uint64{}}
 	w.o = drawWeather(w.dice.Of("weather"))
 	if w.o != (weather{}) {
 		shrink.Without(&w.o, c.Without)

@@ -4,8 +4,6 @@
 package shrink
 
 import (
-	"hash/fnv"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 )
@@ -67,27 +65,4 @@ func Without(of any, names []string) {
 			f.SetZero()
 		}
 	}
-}
-
-// Dice are one seed's luck, each name with its own: what is left out takes no luck
-// from the others, so that a run without it stays near the one it was. Not for use
-// by several goroutines.
-type Dice struct {
-	seed  uint64
-	named map[string]*rand.Rand
-}
-
-// NewDice are those of a seed.
-func NewDice(seed uint64) *Dice { return &Dice{seed, map[string]*rand.Rand{}} }
-
-// Of is the luck of a name.
-func (d *Dice) Of(name string) *rand.Rand {
-	r := d.named[name]
-	if r == nil {
-		h := fnv.New64a()
-		h.Write([]byte(name))
-		r = rand.New(rand.NewPCG(d.seed, h.Sum64()))
-		d.named[name] = r
-	}
-	return r
 }

@@ -49,16 +49,63 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestDice: the luck of a name is its own.
+// TestDice: the luck of a name and of a happening is its own.
 func TestDice(t *testing.T) {
-	a, b := NewDice(1), NewDice(1)
-	for range 10 {
-		a.Of("other").IntN(1000)
+	const half = 0.5
+	type what struct {
+		when int
+		luck uint64
 	}
-	if x, y := a.Of("one").Uint64(), b.Of("one").Uint64(); x != y {
-		t.Errorf("%d and %d: what another draws counts", x, y)
+	play := func(noise int, without ...string) (out []what, all []string) {
+		d := NewDice(1, without)
+		d.Tell()
+		for i := range 20 {
+			for range noise {
+				d.Of("noise").IntN(1000)
+			}
+			if r := d.Happens("one", half); r != nil {
+				out = append(out, what{i, r.Uint64()})
+			}
+		}
+		return out, d.Happened()
 	}
-	if NewDice(2).Of("one").Uint64() == NewDice(1).Of("one").Uint64() {
+	was, all := play(0)
+	if again, _ := play(3); !slices.Equal(was, again) {
+		t.Errorf("what another draws counts: %v, %v", was, again)
+	}
+	less, rest := play(0, all[1])
+	if want := slices.Delete(slices.Clone(was), 1, 2); !slices.Equal(less, want) {
+		t.Errorf("without %s it is %v, want %v", all[1], less, want)
+	}
+	if want := slices.Delete(slices.Clone(all), 1, 2); !slices.Equal(rest, want) {
+		t.Errorf("it tells of %v, want %v", rest, want)
+	}
+	if NewDice(2, nil).Of("one").Uint64() == NewDice(1, nil).Of("one").Uint64() {
 		t.Error("two seeds have the same luck")
+	}
+}
+
+// TestStories: what is kept comes back as it was.
+func TestStories(t *testing.T) {
+	dir := Stories(t.TempDir())
+	if err := dir.Keep("lost_write", "a write was lost,\nand nobody knew", "-seed 12 -without Crash,Plan@3"); err != nil {
+		t.Fatal(err)
+	}
+	all, err := dir.All()
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	s := all[0]
+	seed, err := s.Number("seed")
+	turns, err2 := s.Number("turns")
+	if err != nil || err2 != nil || seed != 12 || turns != 0 || s.Name != "lost_write" || s.Why != "a write was lost, and nobody knew" ||
+		!slices.Equal(s.List("without"), []string{"Crash", "Plan@3"}) {
+		t.Errorf("%+v %d %d, %v %v", s, seed, turns, err, err2)
+	}
+	if err := dir.Keep("nobody", "it says nothing", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dir.All(); err == nil {
+		t.Error("a story without a seed is read")
 	}
 }
