@@ -101,11 +101,16 @@ func Shrink(w *world, again func(Case) *world) *world {
 	}
 	shrink.Number(w.steps+1, 1, func(n int) bool { c := w.c; c.Steps = n; return still(c) })
 	shrink.Number(w.number, 1, func(n int) bool { c := w.c; c.Tenants = n; return still(c) })
+	shrink.Drop(w.names(), w.c.Without, func(out []string) bool { c := w.c; c.Without = out; return still(c) })
+	return w
+}
+
+// names are what of a run can be left out.
+func (w *world) names() []string {
 	names := shrink.Names(&w.o)
 	for _, l := range w.lanes {
 		names = append(names, shrink.Names(&l.shape)...)
 	}
 	slices.Sort(names)
-	shrink.Drop(slices.Compact(names), w.c.Without, func(out []string) bool { c := w.c; c.Without = out; return still(c) })
-	return w
+	return slices.Compact(names)
 }

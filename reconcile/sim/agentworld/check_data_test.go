@@ -10,12 +10,12 @@ import (
 
 // data is what the books have of a tenant's data.
 type data struct {
-	acked  map[uint64]bool         // writes answered well
-	binds  map[plans.Slot][]string // host paths the app of a slot was started with
-	lossOK bool                    // a person accepted that writes are left behind
-	since  time.Time               // of the last switch
-	to     plans.Slot              // where it led
-	back   bool                    // to what had served before
+	acked map[uint64]bool         // writes answered well
+	binds map[plans.Slot][]string // host paths the app of a slot was started with
+	word  bool                    // a person was asked and answered: writes may be left behind
+	since time.Time               // of the last switch
+	to    plans.Slot              // where it led
+	back  bool                    // to what had served before
 }
 
 // hasData says whether a tenant has a volume.
@@ -26,10 +26,14 @@ func (c *checks) hasData(tenant string) bool {
 	return t != nil && len(t.Volumes) > 0
 }
 
-// acked takes in that a write was answered well.
-func (c *checks) acked(tenant string, id uint64) {
+// acked takes in that a write was answered well, by a slot. One that was under way
+// while the tenant went back is left behind with the others.
+func (c *checks) acked(tenant string, id uint64, by plans.Slot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if want := c.tenants[tenant]; want != nil && want.Volumes["data"].OnBack == plans.Discard && by != c.data[tenant].to {
+		return
+	}
 	c.data[tenant].acked[id] = true
 }
 
@@ -94,7 +98,7 @@ func (c *checks) switched(e plans.Entry, t *observed.Tenant) {
 // where the plan does not accept that.
 func (c *checks) kept(tenant string, slot plans.Slot, t *observed.Tenant, what string) {
 	d, want := c.data[tenant], c.tenants[tenant]
-	if want == nil || d.lossOK || len(d.acked) == 0 || want.Volumes["data"].Writes == plans.Replay {
+	if want == nil || d.word || len(d.acked) == 0 || want.Volumes["data"].Writes == plans.Replay {
 		return
 	}
 	id, have := c.content(tenant, slot, t)

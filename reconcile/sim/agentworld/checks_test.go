@@ -87,7 +87,7 @@ func (c *checks) planned(p *plans.Plan) {
 	for _, d := range p.Decisions {
 		c.taken[d.Question] = d.Answer
 		if tenant, _, _ := strings.Cut(d.Question, "."); c.data[tenant] != nil {
-			c.data[tenant].lossOK = true // a person was asked, and said what shall become of the data
+			c.data[tenant].word = true // a person was asked, and said what shall become of it
 		}
 	}
 	c.books.Planned(spec)
@@ -141,7 +141,9 @@ func (c *checks) routes(e plans.Entry, rev uint64) {
 		c.switched(e, &t)
 		c.before[e.Tenant] = now
 		c.reached["switched"]++
-	case e.Slot == c.before[e.Tenant] && !c.well(&t, now): // nothing that serves is left
+	case e.Slot == c.before[e.Tenant] && (!c.well(&t, now) || c.data[e.Tenant].word): // nothing that serves is left, or a person said so
+		c.leaveBehind(e.Tenant, e.Slot, &t)
+		c.data[e.Tenant].to = e.Slot
 	case now == plans.NoSlot && c.before[e.Tenant] != "": // somebody lost the routes
 	default:
 		i := t.Instance(e.Slot, "app")
@@ -197,7 +199,9 @@ func (c *checks) starts(i plans.Instance) {
 		c.reached["held in motion"]++ // it moved before the word: the next safe state is waited for
 		return
 	}
-	if kept := t.Instance(i.Key.Slot, i.Key.Service); kept != nil && kept.Generation == i.Generation {
+	kept := t.Instance(i.Key.Slot, i.Key.Service)
+	carried := (c.data[i.Key.Tenant].word || want.Volumes["data"].OnBack == plans.Carry) && c.made[i.Key.Tenant+" "+i.Generation] != nil // on the data of now
+	if kept != nil && kept.Generation == i.Generation || carried {
 		c.reached["back"]++ // the way back needs no rollout
 		return
 	}

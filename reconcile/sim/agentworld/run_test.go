@@ -24,6 +24,7 @@ var (
 	seed      = flag.Uint64("seed", 0, "the seed TestSeed repeats")
 	tenants   = flag.Int("tenants", 0, "how many tenants; 0: 1 to 5, by the seed")
 	steps     = flag.Int("steps", 0, "steps of the first phase; 0: by the seed")
+	save      = flag.String("save", "", "keep a broken case as a story of this name")
 	without   = flag.String("without", "", "fields of weather and shape to leave out, by comma")
 )
 
@@ -101,6 +102,11 @@ func run(t *testing.T, c Case, mistake func(hands) hands) (w *world) {
 // smallest makes a run that broke a rule as small as it gets, for a person.
 func smallest(t *testing.T, w *world) string {
 	small := Shrink(w, func(c Case) *world { return run(t, c, w.mistake) })
+	if *save != "" {
+		if err := stories.Keep(*save, small.broken.Error(), small.c.String()); err != nil {
+			t.Error(err)
+		}
+	}
 	return fmt.Sprintf("seed %d breaks a rule; as small as it gets:\n%s: %v\nrepeat it: go test ./reconcile/sim/agentworld -run TestSeed$ -args %s\n%s",
 		w.c.Seed, small.c, small.broken, small.c, small.text())
 }
@@ -233,7 +239,9 @@ func (w *world) settled() bool {
 				return false
 			}
 		default:
-			return false
+			if truth := w.host.Truth(t.Name); w.plan.Tenant(t.Name) != nil || len(truth.Instances) > 0 {
+				return false // else nothing is left of one that the plan does not name
+			}
 		}
 	}
 	for i := range w.plan.Tenants {

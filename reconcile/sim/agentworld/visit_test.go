@@ -35,6 +35,6 @@ func (w *world) served(q *mem.Request, tenant string, id uint64) {
 		status = q.Finish()
 	}
 	if status == 200 {
-		w.check.acked(tenant, id)
+		w.check.acked(tenant, id, slot)
 	}
 }
