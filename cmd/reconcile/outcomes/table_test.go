@@ -37,6 +37,7 @@ func TestOutcomes(t *testing.T) {
 		{"the disk of the images is full", imagesFull},
 		{"the disk of the images fills up", imagesFill},
 		{"the disk of the volumes is full", volumesFull},
+		{"the disk of the volumes fills up", volumesFill},
 		{"the disk of the state is full", stateFull},
 		{"health answered by another process", stranger},
 		{"a tenant vanishes", vanished},
