@@ -410,7 +410,11 @@ func (d *Driver) finish(m mark) (observed.Dataset, error) {
 			return observed.Dataset{}, d.problem("sync", m.ID, err)
 		}
 	}
-	m.Ready, m.Created = true, d.cfg.Now().UTC()
+	at, err := mountOf(m.Path)
+	if err != nil {
+		return observed.Dataset{}, d.problem("find filesystem", m.ID, err)
+	}
+	m.Ready, m.Created, m.Mount = true, d.cfg.Now().UTC(), at.point
 	if err := d.write(m); err != nil {
 		return observed.Dataset{}, d.problem("create", m.ID, err)
 	}

@@ -39,6 +39,7 @@ type mark struct {
 	Parallel   int           `json:"parallel,omitempty"` // files copied at a time
 	Dir        string        `json:"dir,omitempty"`      // made by us for it alone; "" for an imported one
 	Path       string        `json:"path"`               // of the data
+	Mount      string        `json:"mount,omitempty"`    // point of the filesystem they were made on
 	Ready      bool          `json:"ready"`
 	Doomed     bool          `json:"doomed,omitempty"` // being destroyed
 	Created    time.Time     `json:"created,omitzero"`

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -32,7 +33,21 @@ func washedAway(marks []mark, want drivers.VolumeOrder) (mark, bool) {
 
 // refill makes a dataset again in its old place, empty: an instance that was made
 // with that place starts again as it is.
+// Where that is a mount of its own, it must be mounted: made on the disk below it,
+// what was to be in memory would fill that.
 func (d *Driver) refill(m mark, want drivers.VolumeOrder) (observed.Dataset, error) {
+	near, err := d.nearest(want.Volume)
+	if err != nil {
+		return observed.Dataset{}, err
+	}
+	at, err := mountOf(near)
+	if err != nil {
+		return observed.Dataset{}, d.problem("find filesystem", m.ID, err)
+	}
+	if at.point != m.Mount && m.Mount != "" && within(m.Mount, at.point) {
+		return observed.Dataset{}, observed.Wrap("create", m.ID, observed.Environment, fmt.Errorf("%s is not mounted, and the volume was on it before", m.Mount),
+			"mount it: it goes on by itself then. Should the volume be on "+at.point+" from now on, remove "+d.markFile(m.ID))
+	}
 	// 0711: as at the first time, for instances that run as another user.
 	if err := os.MkdirAll(filepath.Dir(m.Path), 0o711); err != nil {
 		return observed.Dataset{}, d.problem("create", m.ID, err)

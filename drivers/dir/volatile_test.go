@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/plans"
@@ -58,6 +61,42 @@ func TestVolatileBeginsEmptyInItsPlace(t *testing.T) {
 	}
 	if s := seen(t, root, first.ID); s == nil || !s.Ready {
 		t.Errorf("seen as %+v", s)
+	}
+}
+
+// TestVolatileWaitsForItsMount: a ramdisk that a reboot left unmounted is not
+// replaced by a folder on the disk it was mounted on.
+func TestVolatileWaitsForItsMount(t *testing.T) {
+	root(t, "needs root to mount")
+	top := t.TempDir()
+	disk := filepath.Join(top, "ramdisk")
+	if err := os.Mkdir(disk, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mount := func() {
+		t.Helper()
+		if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=4m"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount()
+	t.Cleanup(func() { unix.Unmount(disk, unix.MNT_DETACH) })
+	o := order(plans.Blue, "a1", observed.Live)
+	o.Volume = plans.Volume{Source: "ramdisk/accounts", Volatile: true}
+	first := create(t, driver(t, top), o)
+	if err := unix.Unmount(disk, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := driver(t, top).Create(t.Context(), "id", o)
+	if observed.ClassOf(err) != observed.Environment || !strings.Contains(fmt.Sprint(err), disk+" is not mounted") {
+		t.Errorf("not mounted: %v (%s)", err, observed.ClassOf(err))
+	}
+	if left := list(t, disk); len(left) > 0 {
+		t.Errorf("the disk below was filled with %v", left)
+	}
+	mount()
+	if again := create(t, driver(t, top), o); again.ID != first.ID || again.Path != first.Path {
+		t.Errorf("mounted again: made %+v in place of %+v", again, first)
 	}
 }
 
