@@ -1,6 +1,7 @@
 package zfs
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,7 +14,8 @@ import (
 )
 
 // TestSuspended takes the disk of a pool away: commands on it hang in the kernel,
-// where no signal reaches them, until the disk is back.
+// where no signal reaches them, until the disk is back. What is in another pool is
+// seen and served meanwhile.
 func TestSuspended(t *testing.T) {
 	vm.Only(t)
 	dir := t.TempDir()
@@ -27,6 +29,16 @@ func TestSuspended(t *testing.T) {
 	d := must[*Driver](t)(New(c))
 	live := must[observed.Dataset](t)(d.Create(t.Context(), "1", b.order(plans.Blue, "a1", plans.Volume{})))
 	write(t, live.Path, "f", "old")
+
+	other := newBench(t)
+	c.Roots = append(c.Roots, other.root)
+	before := must[*Driver](t)(New(c))
+	want := other.order(plans.Blue, "a1", plans.Volume{})
+	want.Tenant = "other"
+	elsewhere := must[observed.Dataset](t)(before.Create(t.Context(), "1", want))
+	if all := must[[]observed.Dataset](t)(before.Observe(t.Context())); len(all) != 2 {
+		t.Fatalf("of two pools this is seen: %+v", all)
+	}
 
 	// The disk takes no more than the memory it is in.
 	filled := make(chan error, 1)
@@ -58,6 +70,22 @@ func TestSuspended(t *testing.T) {
 	class(t, err, observed.Environment, "zpool clear")
 	if took := time.Since(began); took > c.Limit+2*killed {
 		t.Errorf("a look at a suspended pool took %s", took)
+	}
+
+	_, err = before.Snapshot(t.Context(), "2", "a2", []string{live.ID}, nil)
+	class(t, err, observed.Environment, "zpool clear")
+	seen, err := before.Observe(t.Context())
+	var p *observed.Partial
+	if !errors.As(err, &p) || len(p.Parts) != 1 || p.Parts["weak"] == nil || len(seen) != 1 || seen[0].ID != elsewhere.ID || !seen[0].Ready {
+		t.Errorf("with one of two pools suspended this is seen: %+v, %v", seen, err)
+	}
+	// A process that begins now may see what is in memory of the pool, or not.
+	since := must[*Driver](t)(New(c))
+	if seen, _ := since.Observe(t.Context(), "other"); len(seen) != 1 || !seen[0].Ready {
+		t.Errorf("a process that begins now sees of the other tenant %+v", seen)
+	}
+	if _, err := since.Snapshot(t.Context(), "1", "a2", []string{elsewhere.ID}, nil); err != nil {
+		t.Error(err)
 	}
 
 	run(t, "mount", "-o", "remount,size=600M", dir)

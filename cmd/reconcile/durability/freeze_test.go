@@ -40,6 +40,7 @@ func TestFrozenDocker(t *testing.T) { onHost(t, workshop.Docker, "freeze", 1) }
 // same is played.
 func TestFrozenOnZFS(t *testing.T) {
 	vm.Only(t)
+	inGoodTime(t)
 	t.Parallel()
 	newWorld(t, frozen("freeze, port", "thaw", "2m")).atRest(1)
 }
