@@ -41,6 +41,7 @@ type weather struct {
 	Kill, Reboot, Die, Blind float64
 	Registry                 float64 // the registry is down for a while
 	Full                     float64 // the disk is full for a while
+	Journal                  float64 // that of the journal is
 	Jump                     float64 // the clock jumps on: the machine slept
 	Back                     float64 // our clock is set back
 	Hold, Stale, Edit        float64 // a hold, an answer to an old question, another policy
@@ -63,7 +64,7 @@ func drawWeather(r *rand.Rand) weather {
 	return weather{LostRequest: rate(0.02, 0.1), LostReply: rate(0.02, 0.1), Late: rate(0.02, 0.05), Crash: rate(0.01, 0.05),
 		Kill: rate(0.1, 0.4), Reboot: rate(0.05, 0.1), Die: rate(0.1, 0.3), Blind: rate(0.1, 0.3), Registry: rate(0.1, 0.2), Full: rate(0.1, 0.2),
 		Jump: rate(0.05, 0.1), Back: rate(0.05, 0.1), Hold: rate(0.1), Stale: rate(0.2, 0.5), Edit: rate(0.1, 0.2),
-		Come: rate(0.05, 0.1), Leave: rate(0.05, 0.1), Bad: rate(0.2, 0.6), Slow: rate(0.3)}
+		Come: rate(0.05, 0.1), Leave: rate(0.05, 0.1), Bad: rate(0.2, 0.6), Slow: rate(0.3), Journal: rate(0.1)}
 }
 
 // shape is what does not change about the tenants of a lane.

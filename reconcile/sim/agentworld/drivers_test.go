@@ -3,7 +3,10 @@ package agentworld
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -103,11 +106,15 @@ func (p *prober) Probe(ctx context.Context, t drivers.ProbeTarget) (drivers.Outc
 // store tells the checks what is written down, and dies now and then.
 type store struct {
 	*journal.Memory
-	w *world
+	w    *world
+	full *atomic.Bool // the disk it is on
 }
 
 // Commit writes a transaction down, or dies before or after.
 func (s *store) Commit(tx journal.Tx) error {
+	if s.full.Load() {
+		return fmt.Errorf("commit: %w", syscall.ENOSPC)
+	}
 	died := journal.When(0)
 	if !s.w.isCalm() && s.w.luck("commit") < s.w.o.Crash {
 		died = journal.Before

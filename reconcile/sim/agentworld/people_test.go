@@ -144,6 +144,11 @@ func (w *world) nature() {
 		w.host.SetFree(0)
 		time.AfterFunc(w.within("full", 5*time.Minute)+time.Second, func() { w.host.SetFree(room) })
 	}
+	if w.chance("Journal", w.o.Journal) {
+		w.note("the journal cannot be written")
+		w.store.full.Store(true)
+		time.AfterFunc(w.within("journal", 3*time.Minute)+time.Second, func() { w.store.full.Store(false) })
+	}
 	if w.chance("Jump", w.o.Jump) {
 		w.jump(3*time.Minute + w.within("jump", 2*time.Hour))
 	}

@@ -280,6 +280,7 @@ func (w *world) rest() {
 		w.host.Down(part, false)
 	}
 	w.host.SetFree(room)
+	w.store.full.Store(false)
 	w.commit(func(p *plans.Plan) {
 		for name, policy := range p.Policies {
 			policy.Windows = nil

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,7 @@ func newWorld(t *testing.T, c Case, mistake func(hands) hands) *world {
 	}
 	w.host = mem.New(mem.Config{Now: w.date, Registry: w.registry})
 	w.check = newChecks(w)
-	w.store = &store{Memory: journal.NewMemory(), w: w}
+	w.store = &store{Memory: journal.NewMemory(), w: w, full: &atomic.Bool{}}
 	w.plan = w.firstPlan(c)
 	w.check.planned(w.plan)
 	w.start()
@@ -130,7 +131,7 @@ func (w *world) kill(away time.Duration) {
 	w.start()
 }
 
-func (w *world) reopen() { w.store = &store{Memory: w.store.Reopen(), w: w} }
+func (w *world) reopen() { w.store = &store{Memory: w.store.Reopen(), w: w, full: w.store.full} }
 
 // decide is what happens to one call of a driver. It goes by the seed and by when
 // there is such a call, whichever goroutine makes it.
