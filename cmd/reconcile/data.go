@@ -85,7 +85,7 @@ func appendNode(t table, n reconcile.DataNode, head, rest string) table {
 	case n.Role == observed.Origin:
 		mark = "○"
 	}
-	t = append(t, []string{head + mark + " " + n.ID, agent.Size(n.Bytes), strings.Join(nodeText(n), "; ")})
+	t = append(t, []string{head + mark + " " + n.ID, sizeOf(n), strings.Join(nodeText(n), "; ")})
 	for i, c := range n.Children {
 		branch, below := "├─ ", "│  "
 		if i == len(n.Children)-1 {
@@ -146,4 +146,12 @@ func ageText(d time.Duration) string {
 		return fmt.Sprintf("%dh", d/time.Hour)
 	}
 	return d.String()
+}
+
+// sizeOf is what a dataset takes by itself, for people.
+func sizeOf(n reconcile.DataNode) string {
+	if n.Bytes < 0 {
+		return "?"
+	}
+	return agent.Size(n.Bytes)
 }

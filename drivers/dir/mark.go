@@ -49,7 +49,7 @@ type mark struct {
 func (m mark) observed() observed.Dataset {
 	o := observed.Dataset{
 		ID: m.ID, Tenant: m.Tenant, Volume: m.Volume, Slot: m.Slot, Role: m.Role, Attempt: m.Attempt,
-		Generation: m.Generation, Path: m.Path, Ready: m.Ready, Imported: m.Dir == "", Created: m.Created, Written: -1, Holds: m.Holds,
+		Generation: m.Generation, Path: m.Path, Ready: m.Ready, Imported: m.Dir == "", Created: m.Created, Bytes: -1, Written: -1, Holds: m.Holds,
 	}
 	if !m.Promoted {
 		o.Origin = m.Origin

@@ -148,7 +148,7 @@ func (h *Host) made(want drivers.VolumeOrder, origin string) *dataset {
 func (h *Host) add(want drivers.VolumeOrder, from *dataset) *dataset {
 	d := &dataset{seen: observed.Dataset{
 		ID: h.dataName(want), Tenant: want.Tenant, Volume: want.Name, Slot: want.Slot, Role: want.Role,
-		Attempt: want.Attempt, Generation: want.Generation, Ready: true, Imported: want.Volume.Import && from == nil, Created: h.now(),
+		Attempt: want.Attempt, Generation: want.Generation, Ready: true, Imported: want.Volume.Import && from == nil, Created: h.now(), Bytes: -1,
 	}}
 	d.seen.Path = "/mem/" + d.seen.ID
 	if h.storage.Tuned {

@@ -148,7 +148,7 @@ type Dataset struct {
 	Clones     []string   `json:"clones,omitempty"`
 	Holds      []string   `json:"holds,omitempty"`
 	Created    time.Time  `json:"created,omitzero"`
-	Bytes      int64      `json:"bytes,omitempty"`
+	Bytes      int64      `json:"bytes,omitempty"`   // it takes by itself, or -1 if the look did not tell
 	Written    int64      `json:"written,omitempty"` // since its newest snapshot, or -1 if not known
 	Problem    *Problem   `json:"problem,omitempty"` // why it is not ready, where that is known
 }

@@ -63,7 +63,7 @@ func (a *Agent) figures(ctx context.Context, nodes []reconcile.DataNode, origin 
 		if err != nil || !n.Ready {
 			continue
 		}
-		if n.Bytes == 0 {
+		if n.Bytes < 0 {
 			if bytes, err := st.Written(ctx, n.ID, ""); err == nil {
 				n.Bytes = bytes
 			}
