@@ -2,6 +2,7 @@ package zfs
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,23 @@ func TestTuneOthers(t *testing.T) {
 		}
 		if seen := find(t, d, c.id); seen == nil || seen.Tuning != c.v.Tuning() {
 			t.Errorf("%s is shown as %+v, want it to say it was given %q", c.id, seen, c.v.Tuning())
+		}
+	}
+}
+
+// A change is marked before it begins, so that one that was refused or cut off is
+// never taken for what was there before, or for what was wanted.
+func TestTuneCalls(t *testing.T) {
+	s := scripted(t, one(t, newSide), answer{Begins: "set reconcile:tuning"}, answer{Begins: "set compression=zstd refquota=1M", Err: "cannot set property for 'x': size is less than current used or reserved space"})
+	d := looker(t, "n")
+	class(t, d.Tune(t.Context(), "1", newSide, plans.Volume{Quota: "1M", Compression: "zstd"}), observed.Refused, "larger than what is there")
+	want := []string{"set reconcile:tuning=~compression,quota " + newSide, "set compression=zstd refquota=1M " + newSide}
+	if calls := s.calls(); len(calls) != 3 || !slices.Equal(calls[1:], want) {
+		t.Errorf("ran %q, want a look and %q", calls, want)
+	}
+	for mark, want := range map[string]string{"none": "", "": "", "~compression,quota": "compression quota", "quota=1M,recordSize=16K": "quota recordSize", "else=1": ""} {
+		if got := strings.Join(fieldsOf(mark), " "); got != want {
+			t.Errorf("by the mark %q these fields were given: %q, want %q", mark, got, want)
 		}
 	}
 }
