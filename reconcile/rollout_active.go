@@ -17,8 +17,8 @@ type active struct {
 	streaks *streaks // nil once the rollout is closed
 	next    int      // the first place in no batch yet
 	queue   []int    // places of the batch that are not started
-	// unfinished have begun and not ended; unseen are those of them that
-	// cannot be seen.
+	// unfinished have begun and not ended; unseen are those of them, and of those
+	// of the batch under way that are done, that cannot be seen.
 	unfinished int
 	unseen     map[string]bool
 	unwell     map[string]bool // reached their target and are not well
@@ -151,6 +151,9 @@ func (a *active) tells(m *RolloutMember) {
 
 // class gives a member another class.
 func (a *active) class(m *RolloutMember, c Class, why string, now time.Time) {
+	if m.Class != c {
+		delete(a.unseen, m.Tenant)
+	}
 	a.change(m, func(m *RolloutMember) {
 		if m.Class != c {
 			if m.Class == ClassMoving && c == ClassUpgraded {

@@ -185,7 +185,7 @@ func (d *decision) unseenSince() string {
 	a := d.run
 	for i := a.next - 1; i >= 0 && a.members[i].Batch == a.Batch; i-- {
 		m := a.members[i]
-		if s := d.seat(m); m.Class == ClassUpgraded && s != nil && s.report.State == Unknown {
+		if s := d.seat(m); m.Class == ClassUpgraded && s != nil && s.unseen() {
 			return m.Tenant
 		}
 	}
@@ -251,8 +251,20 @@ func (d *decision) start() bool {
 // pass lets the batch pass once all of it are well for the bake.
 func (d *decision) pass() bool {
 	a := d.run
-	if a.Well.IsZero() {
-		a.Well, a.dirty = d.now, true
+	switch blind := len(a.unseen) > 0; {
+	case a.Well.IsZero():
+		a.Well, a.Dark, a.dirty = d.now, time.Time{}, true
+		if blind {
+			a.Dark = d.now
+		}
+	case blind && a.Dark.IsZero():
+		a.Dark, a.dirty = d.now, true
+	case !blind && !a.Dark.IsZero():
+		a.Well, a.Dark, a.dirty = a.Well.Add(d.now.Sub(a.Dark)), time.Time{}, true
+	}
+	for name := range plans.Sorted(a.unseen) {
+		d.waitsForSight(name)
+		return false
 	}
 	bake := a.Rules.Bake
 	if a.Batch == CanaryBatch && a.Rules.Canary != nil {

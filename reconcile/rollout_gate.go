@@ -108,8 +108,8 @@ func (d *decision) waitsForMotion(then string) {
 // is down and nobody's fault: what is started next could not be judged.
 func (d *decision) waitsForSight(name string) {
 	why := name + " cannot be seen"
-	if s := d.all.seats[name]; s != nil && s.report.Why != "" {
-		why = name + ": " + s.report.Why
+	if s := d.all.seats[name]; s != nil && (s.report.Unseen != "" || s.report.Why != "") {
+		why = name + ": " + s.unseenText()
 	}
 	d.waits(GateUnknown, why, "goes on once it is seen again; it is tried again with growing pauses", time.Time{})
 }

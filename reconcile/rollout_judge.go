@@ -86,6 +86,9 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 	was := m.Class
 	d.stale[m.Tenant] = true
 	if r.State == Unknown {
+		if m.Class == ClassUpgraded {
+			a.unseen[m.Tenant] = true // it was well, and is not known to be
+		}
 		if m.busy() {
 			a.unseen[m.Tenant] = true // neither healthy nor failed
 			// That it moves is known of a tenant whose host is not.
@@ -142,6 +145,9 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		if a.Trip != nil {
 			a.Trip.Lifted = true
 		}
+	}
+	if m.Class == ClassUpgraded && r.Unseen != "" {
+		a.unseen[m.Tenant] = true
 	}
 	if m.busy() && !a.Well.IsZero() {
 		a.Well, a.dirty = time.Time{}, true

@@ -180,6 +180,9 @@ type Rollout struct {
 	// batch are done and well.
 	Started time.Time `json:"started,omitzero"`
 	Well    time.Time `json:"well,omitzero"`
+	// Dark is since when somebody of a batch that is well cannot be seen: that
+	// time is no bake.
+	Dark time.Time `json:"dark,omitzero"`
 	// Trips counts how often the breaker tripped; Trip is the open one.
 	Trips int   `json:"trips,omitempty"`
 	Trip  *Trip `json:"trip,omitempty"`

@@ -374,7 +374,7 @@ func (r *Rollouts) Skip(unseen time.Duration) {
 		}
 		r.dirty[key] = true
 		if !a.Well.IsZero() {
-			a.Well, a.dirty = later(a.Well), true
+			a.Well, a.Dark, a.dirty = later(a.Well), later(a.Dark), true
 		}
 		for name := range plans.Sorted(a.unwell) {
 			a.change(a.byName[name], func(m *RolloutMember) { m.Unwell = later(m.Unwell) })
