@@ -32,6 +32,8 @@ type entry struct {
 	to       target // on its way there, in truth; zero: it is not
 	report   reconcile.Report
 	stands   standing  // in truth, as far as it is to be known
+	stood    time.Time // since when
+	hidden   []gap     // when it was not seen, but now
 	rest     time.Time // since when it is at rest, by its reports; zero: it is not
 	withheld map[target]bool
 	owed     target // withheld by a rollout that was closed, and not by the tenant yet

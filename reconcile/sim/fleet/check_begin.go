@@ -91,8 +91,8 @@ func (b *Books) opened(now time.Time, l *log, batch int) {
 		switch {
 		case who != "":
 			b.fail("S3", "%s of %s begins, and %s is not at rest: %s", reconcile.BatchName(batch), l.ID, reconcile.BatchName(l.batch), who)
-		case !l.baked && now.Before(at.Add(bake+b.unseen(at))):
-			b.fail("S3", "%s of %s begins %s after %s came to rest, the bake is %s and %s of it was seen by nobody", reconcile.BatchName(batch), l.ID, now.Sub(at), reconcile.BatchName(l.batch), bake, b.unseen(at))
+		case !l.baked && now.Before(at.Add(bake+b.unwatched(now, at, l))):
+			b.fail("S3", "%s of %s begins %s after %s came to rest, the bake is %s and %s of it was not seen", reconcile.BatchName(batch), l.ID, now.Sub(at), reconcile.BatchName(l.batch), bake, b.unwatched(now, at, l))
 		}
 		failed, finished, canaries := l.tried()
 		if l.Trip != nil || l.Phase.Closed() || l.Phase == reconcile.RolloutRollingBack {
@@ -132,10 +132,16 @@ func (b *Books) waits(now time.Time, l *log) {
 		l.baked = l.baked && !l.Open
 		return
 	}
-	if at, who := b.passed(l); !l.baked && who == "" && now.Before(at.Add(l.bake()+b.unseen(at))) {
+	if at, who := b.passed(l); !l.baked && who == "" && now.Before(at.Add(l.bake()+b.unwatched(now, at, l))) {
 		b.fail("S3", "%s of %s is passed %s after it came to rest, the bake is %s", reconcile.BatchName(l.batch), l.ID, now.Sub(at), l.bake())
 	}
 	l.baked = true
+}
+
+// unwatched is how much of the bake since then is none: nobody looked, or somebody
+// of the batch could not be seen.
+func (b *Books) unwatched(now, since time.Time, l *log) time.Duration {
+	return max(b.unseen(since), b.hid(now, since, l))
 }
 
 // bake is how long the batch under way is watched.

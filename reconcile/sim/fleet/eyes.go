@@ -11,7 +11,7 @@ type eyes interface {
 	// GaveUp is told that a tenant will not be moved to a target again by itself.
 	GaveUp(now time.Time, tenant string, to target)
 	// Stood is told what is to be known of what a tenant serves, in truth.
-	Stood(tenant string, is standing)
+	Stood(now time.Time, tenant string, is standing)
 	// Broken is told when a tenant's users were served by something that does
 	// not work.
 	Broken(tenant string, from, to time.Time)
@@ -23,5 +23,5 @@ type blink struct{}
 func (blink) Began(time.Time, string, target)     {}
 func (blink) Ended(time.Time, string, target)     {}
 func (blink) GaveUp(time.Time, string, target)    {}
-func (blink) Stood(string, standing)              {}
+func (blink) Stood(time.Time, string, standing)   {}
 func (blink) Broken(string, time.Time, time.Time) {}

@@ -161,6 +161,12 @@ var Mutants = []Mutant{
 		}
 		return true
 	}), 1000},
+	{"bakes what it does not see", "S3", reports(func(r *reconcile.Report) bool {
+		if r.State == reconcile.Unknown && r.Done && !r.InMotion {
+			r.State = reconcile.Converged
+		}
+		return true
+	}), 1000},
 	{"takes the unseen for broken", "floor", reports(func(r *reconcile.Report) bool {
 		if r.State == reconcile.Unknown && !r.InMotion {
 			r.Unwell = "it cannot be seen"

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
 // standing is what is to be known of what a tenant serves: how it is in truth, as
@@ -64,4 +66,35 @@ func (b *Books) crowd(l *log) crowd {
 }
 
 // Stood takes in what is to be known of what a tenant serves.
-func (b *Books) Stood(tenant string, is standing) { b.entry(tenant).stands = is }
+func (b *Books) Stood(now time.Time, tenant string, is standing) {
+	e := b.entry(tenant)
+	if is != e.stands && e.stands == unseen {
+		e.hidden = append(e.hidden, gap{e.stood, now.Sub(e.stood)})
+	}
+	if is != e.stands {
+		e.stands, e.stood = is, now
+	}
+}
+
+// hid is how long since then the tenant of a batch was not seen that was not seen
+// for longest, of those that are where the rollout wants them.
+func (b *Books) hid(now, since time.Time, l *log) (most time.Duration) {
+	for _, name := range l.stage {
+		e, m := b.entry(name), l.members[name]
+		if m.Class != reconcile.ClassUpgraded || e.want == nil || e.target != m.Target {
+			continue
+		}
+		gaps := e.hidden
+		if e.stands == unseen {
+			gaps = append(gaps[:len(gaps):len(gaps)], gap{e.stood, now.Sub(e.stood)})
+		}
+		var sum time.Duration
+		for _, g := range gaps {
+			if end := g.from.Add(g.d); end.After(since) {
+				sum += end.Sub(maxTime(g.from, since))
+			}
+		}
+		most = max(most, sum)
+	}
+	return most
+}

@@ -85,7 +85,7 @@ func (t *tenant) step(w *world) reconcile.Report {
 		t.begin(w)
 		t.broken = t.try == nil && t.sick(w.now)
 	}
-	w.sees.Stood(t.name, t.stands(w.now))
+	w.sees.Stood(w.now, t.name, t.stands(w.now))
 	t.wakeUp(w)
 	return t.tell(w)
 }
