@@ -136,6 +136,9 @@ type StorageTraits struct {
 	PointInTime bool // a snapshot is atomic over all volumes of a tenant
 	CheapClone  bool // a snapshot or a clone copies no data: seconds, whatever the size
 	Promote     bool
+	// AtMost says that Written since a snapshot is a bound: a file that changed
+	// counts whole, however little of it did.
+	AtMost bool
 	// Tuned: quota, reservation, compression, recordSize, size and filesystem
 	// of a volume are honoured.
 	Tuned bool

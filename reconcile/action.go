@@ -116,5 +116,6 @@ type Result struct {
 	Cut     int               `json:"cut,omitempty"`     // of Cut
 	Bytes   int64             `json:"bytes,omitempty"`   // of Measure, written since
 	Since   string            `json:"since,omitempty"`   // the snapshot
+	AtMost  bool              `json:"atMost,omitempty"`  // Bytes is a bound
 	Took    time.Duration     `json:"took,omitempty"`
 }

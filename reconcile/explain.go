@@ -111,7 +111,7 @@ func (rec Record) WayBackCost() []string {
 		}
 		line := wayBackText[rec.Current.OnBack] + " what was written to " + name + " since " + stamp(rec.Current.Since)
 		if m, ok := rec.Measured[id]; ok && m.Bytes >= 0 {
-			line += ": " + bytesText(m.Bytes) + " at " + stamp(m.At)
+			line += ": " + m.Text() + " at " + stamp(m.At)
 		}
 		lines = append(lines, line+".")
 	}

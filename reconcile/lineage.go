@@ -25,6 +25,8 @@ type DataNode struct {
 	// Left is what was written to it since its origin, -1 if not known: what going
 	// back to that snapshot leaves behind.
 	Left int64 `json:"left"`
+	// AtMost says that Left is a bound: its storage counts changed files whole.
+	AtMost bool `json:"atMost,omitempty"`
 	// Restorable says that the data can go back to it.
 	Restorable bool `json:"restorable,omitempty"`
 	// Children are the snapshots of a dataset, and the clones of a snapshot.

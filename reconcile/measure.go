@@ -13,9 +13,19 @@ import (
 // Measured is how much was written to a dataset since a snapshot: what going
 // back to the snapshot would leave behind.
 type Measured struct {
-	Since string    `json:"since"` // the snapshot
-	Bytes int64     `json:"bytes"` // -1: it could not be told
-	At    time.Time `json:"at"`
+	Since string `json:"since"` // the snapshot
+	Bytes int64  `json:"bytes"` // -1: it could not be told
+	// AtMost says that Bytes is a bound: its storage counts changed files whole.
+	AtMost bool      `json:"atMost,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// Text is the figure for people.
+func (m Measured) Text() string {
+	if m.AtMost && m.Bytes > 0 {
+		return "up to " + bytesText(m.Bytes)
+	}
+	return bytesText(m.Bytes)
 }
 
 // measureAgain is how old a figure may be that a person is asked with.
@@ -23,17 +33,17 @@ const measureAgain = 5 * time.Minute
 
 // measured returns how much was written to a dataset since a snapshot; false
 // while that is being measured. What a look shows by itself is not asked for.
-func (m *machine) measured(dataset, snapshot string) (int64, bool) {
+func (m *machine) measured(dataset, snapshot string) (Measured, bool) {
 	d := m.dataset(dataset)
 	if d == nil || m.dataset(snapshot) == nil {
-		return -1, true
+		return Measured{Bytes: -1}, true
 	}
 	if was, ok := m.rec.Measured[dataset]; ok && was.Since == snapshot && m.now.Sub(was.At) < measureAgain {
-		return was.Bytes, true
+		return was, true
 	}
 	m.act(Preflight, dataset, Action{Verb: Measure, Dataset: dataset, Datasets: []string{snapshot},
 		Why: "what going back would leave behind is told before anybody decides"})
-	return 0, false
+	return Measured{}, false
 }
 
 // heedMeasure takes in a figure. One that cannot be had is told as unknown, and
@@ -50,7 +60,7 @@ func (m *machine) heedMeasure(r Result) {
 	if m.rec.Measured == nil {
 		m.rec.Measured = map[string]Measured{}
 	}
-	m.rec.Measured[dataset] = Measured{Since: r.Since, Bytes: bytes, At: m.now}
+	m.rec.Measured[dataset] = Measured{Since: r.Since, Bytes: bytes, AtMost: r.AtMost, At: m.now}
 }
 
 // forgetMeasured drops figures of datasets that are gone.
@@ -71,7 +81,7 @@ func (m *machine) forgetMeasured() {
 func (m *machine) leftBehind() (string, bool) {
 	cur := m.rec.Current
 	since := "written since " + stamp(cur.Since)
-	var sum int64
+	var sum Measured
 	known, all := true, true
 	for name, id := range plans.Sorted(cur.Data) {
 		snap := m.snapshotOf(name, cur.Attempt)
@@ -80,8 +90,8 @@ func (m *machine) leftBehind() (string, bool) {
 		}
 		n, done := m.measured(id, snap.ID)
 		all = all && done
-		if known = known && n >= 0; known {
-			sum += n
+		if known = known && n.Bytes >= 0; known {
+			sum.Bytes, sum.AtMost = sum.Bytes+n.Bytes, sum.AtMost || n.AtMost
 		}
 	}
 	if !all {
@@ -90,7 +100,7 @@ func (m *machine) leftBehind() (string, bool) {
 	if !known {
 		return "what was " + since + " (how many bytes cannot be told)", true
 	}
-	return bytesText(sum) + " " + since, true
+	return sum.Text() + " " + since, true
 }
 
 // snapshotOf finds the snapshot an attempt took of a volume.

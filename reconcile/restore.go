@@ -186,11 +186,11 @@ func (m *machine) newRestore(set map[string]string) *Attempt {
 }
 
 // volumeCost says what going back leaves behind of one volume.
-func volumeCost(name string, bytes int64) string {
-	if bytes < 0 {
+func volumeCost(name string, n Measured) string {
+	if n.Bytes < 0 {
 		return "of " + name + " a number of bytes that cannot be told"
 	}
-	return bytesText(bytes) + " of " + name
+	return n.Text() + " of " + name
 }
 
 func texts(set map[string]string) string {

@@ -184,7 +184,7 @@ func (s *story) command(line string) {
 		s.usage(args)
 	case "written":
 		n, _ := strconv.ParseInt(args[1], 10, 64)
-		s.w.written[args[0]] = n
+		s.w.written[args[0]], s.w.atMost = n, slices.Contains(args, "atMost")
 	case "restore", "propose":
 		snapshot := args[0]
 		for _, d := range f.Datasets { // stories cut the digests of attempts

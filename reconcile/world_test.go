@@ -31,6 +31,7 @@ type world struct {
 	dark   *observed.Problem // the prober cannot look
 	// written is how much was written to a dataset since any snapshot of it.
 	written map[string]int64
+	atMost  bool  // that it is a bound
 	free    int64 // that preflight finds; 0: it does not say
 }
 
@@ -327,7 +328,7 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	case reconcile.Release:
 		f.Datasets[at(a.Dataset)].Holds = nil
 	case reconcile.Measure:
-		res.Bytes, res.Since = w.written[a.Dataset], a.Datasets[0]
+		res.Bytes, res.AtMost, res.Since = w.written[a.Dataset], w.atMost, a.Datasets[0]
 	case reconcile.Promote:
 		clone := &f.Datasets[at(a.Dataset)]
 		if n := at(clone.Origin); n >= 0 { // it takes over what it came from, and what is older

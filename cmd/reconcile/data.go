@@ -100,7 +100,7 @@ func appendNode(t table, n reconcile.DataNode, head, rest string) table {
 func nodeText(n reconcile.DataNode) []string {
 	text := []string{n.Use}
 	if n.Left >= 0 {
-		text = append(text, agent.Size(n.Left)+" written since its origin")
+		text = append(text, agent.SizeUpTo(n.Left, n.AtMost)+" written since its origin")
 	}
 	if !n.Ready {
 		text = append(text, "not whole yet")

@@ -91,7 +91,7 @@ func writeCosts(w io.Writer, r restoreResult) {
 	for _, c := range r.Leaves {
 		left := "a number of bytes that cannot be told"
 		if c.Bytes >= 0 {
-			left = agent.Size(c.Bytes)
+			left = agent.SizeUpTo(c.Bytes, c.AtMost)
 		}
 		t = append(t, []string{"  " + c.Volume, left, "since " + c.Taken.Local().Format("2006-01-02 15:04:05"), c.Snapshot})
 	}

@@ -65,7 +65,7 @@ func New(cfg Config) (*Driver, error) {
 
 // Traits implements drivers.Storage.
 func (d *Driver) Traits() drivers.StorageTraits {
-	return drivers.StorageTraits{Name: "dir", CheapClone: d.reflink()}
+	return drivers.StorageTraits{Name: "dir", CheapClone: d.reflink(), AtMost: true}
 }
 
 // Observe implements drivers.Storage.

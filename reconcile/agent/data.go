@@ -70,7 +70,7 @@ func (a *Agent) figures(ctx context.Context, nodes []reconcile.DataNode, origin 
 		}
 		if n.Role != observed.Origin && origin != "" {
 			if bytes, err := st.Written(ctx, n.ID, origin); err == nil {
-				n.Left = bytes
+				n.Left, n.AtMost = bytes, st.Traits().AtMost
 			}
 		}
 		a.figures(ctx, n.Children, n.ID)
@@ -84,6 +84,8 @@ type Cost struct {
 	Taken    time.Time `json:"taken"`
 	Dataset  string    `json:"dataset"` // that serves now
 	Bytes    int64     `json:"bytes"`   // written since, -1: not known
+	// AtMost says that Bytes is a bound: its storage counts changed files whole.
+	AtMost bool `json:"atMost,omitempty"`
 }
 
 // RestoreCost says what the data of a tenant would lose by going back to a
@@ -124,7 +126,7 @@ func (a *Agent) RestoreCost(ctx context.Context, tenant, snapshot string) ([]Cos
 			continue
 		}
 		if bytes, err := st.Written(ctx, c.Dataset, c.Snapshot); err == nil {
-			c.Bytes = bytes
+			c.Bytes, c.AtMost = bytes, st.Traits().AtMost
 		}
 	}
 	return costs, nil
@@ -157,7 +159,7 @@ func (a *Agent) weigh(e *Explanation) {
 			if e.Record.Measured == nil {
 				e.Record.Measured = map[string]reconcile.Measured{}
 			}
-			e.Record.Measured[id] = reconcile.Measured{Since: d.ID, Bytes: bytes, At: a.now()}
+			e.Record.Measured[id] = reconcile.Measured{Since: d.ID, Bytes: bytes, AtMost: st.Traits().AtMost, At: a.now()}
 		}
 	}
 }

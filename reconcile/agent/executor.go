@@ -174,7 +174,7 @@ func (x *executor) measure(ctx context.Context, a reconcile.Action, out *outcome
 	if err != nil {
 		return observed.Wrap("measure", a.Dataset, observed.Refused, err, "")
 	}
-	out.result.Since = a.Datasets[0]
+	out.result.Since, out.result.AtMost = a.Datasets[0], st.Traits().AtMost
 	out.result.Bytes, err = st.Written(ctx, a.Dataset, out.result.Since)
 	return err
 }

@@ -27,7 +27,9 @@ type DataEffect struct {
 	OnBack string        `json:"onBack,omitempty"`
 	// Leaves is what is left behind, written since Since; -1 if not known. Only of
 	// a way back.
-	Leaves int64     `json:"leaves,omitempty"`
+	Leaves int64 `json:"leaves,omitempty"`
+	// AtMost says that Leaves is a bound: its storage counts changed files whole.
+	AtMost bool      `json:"atMost,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
 }
 
@@ -49,6 +51,9 @@ func (w *rehearsal) dataEffects(ctx context.Context, tenant, op string) []DataEf
 		case a == nil && op == OpWord(reconcile.Backward) && e.From != "" && m.rec.Data[name].Dataset != e.From:
 			e.How, e.Since = "back", w.serving[tenant].Since
 			e.Leaves = w.written(ctx, e.From, w.originOf(tenant, e.From))
+			if st, err := w.real.storage(v, e.From); err == nil {
+				e.AtMost = st.Traits().AtMost
+			}
 			e.From = m.rec.Data[name].Dataset
 		case a == nil:
 			continue
@@ -139,7 +144,7 @@ func (e DataEffect) Text() string {
 	case "back":
 		left := "an unknown number of bytes"
 		if e.Leaves >= 0 {
-			left = Size(e.Leaves)
+			left = SizeUpTo(e.Leaves, e.AtMost)
 		}
 		return "back to " + e.From + "; leaves behind " + left + " written since " + e.Since.Local().Format("2006-01-02 15:04")
 	}
@@ -148,6 +153,14 @@ func (e DataEffect) Text() string {
 
 // Size writes bytes for people, 1024-based.
 func Size(n int64) string { return drivers.Size(n) }
+
+// SizeUpTo is Size, of a figure that may be a bound.
+func SizeUpTo(n int64, atMost bool) string {
+	if atMost && n > 0 {
+		return "up to " + Size(n)
+	}
+	return Size(n)
+}
 
 // likeStorage is the pretended storage with the traits of the real one. How much
 // was written is asked of the real one: the pretended has no bytes.
