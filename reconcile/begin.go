@@ -74,6 +74,7 @@ func (m *machine) newCore() *Attempt {
 	case a.Op == Flip && there != nil && !m.copiesData():
 		a.New = *there.clone()
 		a.New.Target, a.Reused = m.target, true
+		a.New.Baked = false // it proved itself beside what served, and has not served
 	}
 	if len(m.want.Routes) > 0 {
 		slots := []plans.Slot{slot}

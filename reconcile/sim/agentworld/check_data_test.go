@@ -26,6 +26,13 @@ func (c *checks) hasData(tenant string) bool {
 	return t != nil && len(t.Volumes) > 0
 }
 
+// said says whether a person answered a question of a tenant.
+func (c *checks) said(tenant string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.data[tenant].word
+}
+
 // acked takes in that a write was answered well, by a slot. One that was under way
 // while the tenant went back is left behind with the others.
 func (c *checks) acked(tenant string, id uint64, by plans.Slot) {

@@ -255,14 +255,15 @@ func (w *world) settled() bool {
 }
 
 // spoilt says that what is upgraded alone, or in an idle slot, got sick after its
-// proof in a tenant: there is nothing to go back to by itself.
+// proof in a tenant, or what a person said shall stay did: there is nothing to go
+// back to by itself.
 func (w *world) spoilt(tenant string) bool {
 	t := w.plan.Tenant(tenant)
 	if t == nil {
 		return false
 	}
 	late := func(s plans.Service) bool { return strings.Contains(s.Image, "/late-") }
-	return late(t.Aside["side"]) || t.Idle != nil && late(t.Idle.Services["app"])
+	return late(t.Core.Services["app"]) && w.check.said(tenant) || late(t.Aside["side"]) || t.Idle != nil && late(t.Idle.Services["app"])
 }
 
 // rest is the calm: nothing fails, people answer, and everything must come to
