@@ -73,7 +73,9 @@ func serves(rec Record) []string {
 		line += ", which has not passed its bake yet"
 	}
 	lines := []string{line + "."}
+	also := rec.AlsoBack()
 	switch kept := rec.Kept; {
+	case kept == nil && len(also) > 0:
 	case kept == nil:
 		lines = append(lines, "No version is kept for the way back.")
 	case !kept.Baked:
@@ -83,7 +85,7 @@ func serves(rec Record) []string {
 	default:
 		lines = append(lines, "The way back is "+versionText(kept)+", kept until "+stamp(rec.KeptUntil)+".")
 	}
-	lines = append(lines, rec.WayBackCost()...)
+	lines = append(append(lines, also...), rec.WayBackCost()...)
 	if rec.Idle != nil {
 		lines = append(lines, "The named idle slot runs "+versionText(rec.Idle)+".")
 	}

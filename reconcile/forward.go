@@ -246,6 +246,13 @@ func (m *machine) completeCore() {
 			m.adoptShared(p)
 		}
 	}
+	beside := a.Op != Backward && !a.Reused && len(a.Restore) == 0
+	for name, digest := range plans.Sorted(a.Shared) {
+		beside = beside && m.rec.Shared[name] == digest
+	}
+	if beside { // it moved before, or came with it, also where the plan has moved on since
+		m.rec.Target.Aside = a.Target.Aside
+	}
 	if k := m.rec.Kept; k != nil && m.want != nil && m.want.Idle != nil && k.Generation == m.target.Idle {
 		m.rec.Idle, m.rec.Kept = k, nil // flipped: it goes on as the named idle slot
 	} else if p := m.rec.Past; k != nil && p != nil && a.Undoes == p.To && p.Idle != nil && k.Slot == p.Idle.Slot && k.Generation == p.Idle.Generation {

@@ -86,8 +86,12 @@ func (m *machine) leave(v *Version, by string, discard bool) (why string) {
 		m.withholdBack(by)
 	}
 	target := v.Target
-	if p := m.past(); p != nil {
+	switch p := m.past(); {
+	case p == nil:
+	case v.Slot == p.Slot && v.Generation == p.Generation:
 		target = p.Target
+	default:
+		m.rec.Past = nil // a person's word on the data leads further back than that
 	}
 	n := m.newAttempt(KindCore, Backward, target)
 	n.New, n.Reused = *v.clone(), true

@@ -105,13 +105,14 @@ func (p *program) rollbackForeseen(ctx context.Context, set settings, tenant str
 	if err := hasWayBack(e); err != nil {
 		return err
 	}
-	to := e.Record.Current // an attempt under way is undone
-	if e.Record.Attempt == nil {
-		to = e.Record.Kept
-	}
-	r := foreseen{Tenant: tenant, From: generationOf(e), Leaves: e.Record.WayBackCost()}
-	if to != nil {
-		r.To, r.Slot = to.Generation, to.Slot
+	r := foreseen{Tenant: tenant, From: generationOf(e), Also: e.Record.AlsoBack(), Leaves: e.Record.WayBackCost()}
+	switch rec := e.Record; {
+	case rec.Attempt != nil && rec.Current != nil: // it is undone
+		r.To, r.Slot = rec.Current.Generation, rec.Current.Slot
+	case rec.Past != nil && rec.Past.To == rec.Target:
+		r.To, r.Slot = rec.Past.Generation, rec.Past.Slot
+	case rec.Kept != nil:
+		r.To, r.Slot = rec.Kept.Generation, rec.Kept.Slot
 	}
 	if set.Output == "json" {
 		return p.json(r)
@@ -120,8 +121,12 @@ func (p *program) rollbackForeseen(ctx context.Context, set settings, tenant str
 		fmt.Fprintf(p.stdout, "%s: what is under way is undone; %s goes on serving\n", tenant, orDash(generation(r.To)))
 		return nil
 	}
-	fmt.Fprintf(p.stdout, "%s: goes back from %s to %s in %s\n", tenant, orDash(generation(r.From)), generation(r.To), r.Slot)
-	for _, line := range r.Leaves {
+	if r.From == r.To {
+		fmt.Fprintf(p.stdout, "%s: goes back, and %s in %s goes on serving\n", tenant, generation(r.To), r.Slot)
+	} else {
+		fmt.Fprintf(p.stdout, "%s: goes back from %s to %s in %s\n", tenant, orDash(generation(r.From)), generation(r.To), r.Slot)
+	}
+	for _, line := range append(r.Also, r.Leaves...) {
 		fmt.Fprintf(p.stdout, "  %s\n", line)
 	}
 	return nil
@@ -133,6 +138,8 @@ type foreseen struct {
 	From   string     `json:"from"`
 	To     string     `json:"to"`
 	Slot   plans.Slot `json:"slot,omitempty"`
+	// Also says what else goes back, or away.
+	Also []string `json:"also,omitempty"`
 	// Leaves says what of the data the version it goes back to does not have.
 	Leaves []string `json:"leaves,omitempty"`
 }
@@ -200,11 +207,17 @@ func (p *program) rollbackHere(ctx context.Context, set settings, tenant string)
 
 // hasWayBack refuses where nothing is kept to go back to.
 func hasWayBack(e agent.Explanation) error {
-	kept, attempt := e.Record.Kept, e.Record.Attempt
-	if kept != nil && kept.Baked || attempt != nil && !attempt.Back {
+	kept, attempt, past := e.Record.Kept, e.Record.Attempt, e.Record.Past
+	why := e.Report.OneWay
+	switch {
+	case attempt != nil && !attempt.Back:
 		return nil
+	case why == "" && (kept != nil && kept.Baked || past != nil):
+		return nil
+	case why == "":
+		why = "no earlier version is kept on this host"
 	}
-	return observed.Wrap("roll back", e.Status.Name, observed.Refused, errors.New("no earlier version is kept on this host"),
+	return observed.Wrap("roll back", e.Status.Name, observed.Refused, errors.New(why),
 		"revert the commit in git; `reconcile explain "+e.Status.Name+"` says what is kept and how long")
 }
 
@@ -226,7 +239,11 @@ func (p *program) rolledBack(view *passView, set settings, before, after agent.E
 	view.Close()
 	r := rollbackResult{Tenant: after.Status.Name, From: generationOf(before), To: generationOf(after), Why: after.Report.Why, Outcome: out}
 	// An attempt that was given up never served: then what serves is the same.
-	r.RolledBack = r.From != r.To || before.Record.Attempt != nil && after.Record.Attempt == nil
+	r.RolledBack = r.From != r.To || before.Record.Attempt != nil && after.Record.Attempt == nil ||
+		after.Report.Restored && !before.Report.Restored // only what is beside the core, or not in it, went back
+	if w := after.Record.Past; w != nil && w.Stuck != "" {
+		r.RolledBack = false // not whole
+	}
 	if set.Output == "json" {
 		if err := p.json(r); err != nil {
 			return err
@@ -235,6 +252,8 @@ func (p *program) rolledBack(view *passView, set settings, before, after agent.E
 		fmt.Fprintf(p.stdout, "%s: %s\n", r.Tenant, r.Why)
 		if r.RolledBack {
 			fmt.Fprintf(p.stdout, "%s is back on %s; git still names what it left, so revert it there too\n", r.Tenant, orDash(generation(r.To)))
+		} else if r.From != r.To {
+			fmt.Fprintf(p.stdout, "%s is on %s again, and not all of it is back\n  → reconcile explain %s\n", r.Tenant, orDash(generation(r.To)), r.Tenant)
 		} else {
 			fmt.Fprintf(p.stdout, "%s did not go back\n  → reconcile explain %s\n", r.Tenant, r.Tenant)
 		}

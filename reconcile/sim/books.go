@@ -41,6 +41,8 @@ type books struct {
 	binds   map[plans.Key][]string // host paths an instance was started with
 	acked   map[uint64]plans.Slot  // writes answered well, and who did
 	word    bool                   // a person said to go back
+	data    bool                   // a person sent the data back since a target was reached
+	wholes  map[plans.Target]whole // what the plan said a tenant shall be
 	lossOK  bool                   // a person or the plan accepted that writes are left behind
 	acts    map[reconcile.Verb]int
 	phases  map[reconcile.Phase]int
@@ -71,7 +73,7 @@ func newBooks(w *world) *books {
 		w: w, runs: map[life]answers{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
 		failed: map[plans.Target]bool{}, jobs: map[string]string{}, byHand: map[plans.Key]bool{},
 		baked: map[string]bool{}, binds: map[plans.Key][]string{}, givenUp: map[string]time.Time{}, acked: map[uint64]plans.Slot{},
-		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, cut: -1,
+		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, wholes: map[plans.Target]whole{}, cut: -1,
 	}
 }
 
@@ -159,12 +161,14 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 	if in.Data != nil {
 		b.lossOK = b.lossOK || in.Data.Granted // else its answer says so
 		b.word = b.word || in.Local != ""
+		b.data = true
 	}
 	b.phases[d.Report.Phase]++
 	if app := in.Facts.Instance(b.routed, "app"); app != nil && b.w.now.Sub(b.since) >= bake.Std() {
 		b.baked[app.Generation] = true
 	}
 	b.noteGivenUp(in)
+	b.said(in.Want)
 	b.checkPure(in, before, d, rec)
 	b.checkQuiet(in, d, rec)
 	b.checkHeld(in, d)
@@ -172,6 +176,9 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 	b.checkOutage(in, d)
 	b.checkCare(in, before, d)
 	b.checkWithheld(in, d)
+	if f := in.Facts; len(d.Actions) == 0 && d.Report.State == reconcile.HeldBack && !f.Runtime.Blind() && !f.Router.Blind() {
+		b.checkRestored(d.Report, f, false)
+	}
 	// The actions are carried out in order, so each is held against what those
 	// before it will have made of the facts.
 	route := in.Facts.Route
@@ -220,6 +227,7 @@ func (b *books) note(d reconcile.Decision) {
 			b.reached["done"]++
 		}
 		b.checkBack(r)
+		b.data = false
 	}
 	if r.Question != nil {
 		b.reached["question"]++

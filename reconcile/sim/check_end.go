@@ -64,6 +64,7 @@ func (b *books) ended(d reconcile.Decision) {
 		b.checkRemoved(truth)
 	default:
 		b.checkServing(r, truth)
+		b.checkRestored(r, &truth, true)
 		if r.State == reconcile.Converged {
 			b.checkConverged(r, truth)
 		}

@@ -267,6 +267,17 @@ func (w *world) replan() {
 	case len(w.books.history) > 0:
 		word.App = w.books.history[w.rng.IntN(len(w.books.history))] // back to something earlier
 	}
+	if w.rng.IntN(3) == 0 { // a release of several things
+		if w.shape.Shared {
+			word.DB = fresh(badApps)
+		}
+		if w.shape.Sidecar && w.rng.IntN(2) == 0 {
+			word.Side = fresh(badApps)
+		}
+		if w.rng.IntN(4) == 0 {
+			word.Hosts = 1 + w.rng.IntN(3)
+		}
+	}
 	w.say(word)
 }
 

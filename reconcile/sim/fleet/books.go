@@ -27,9 +27,10 @@ type Books struct {
 type entry struct {
 	want     *plans.Tenant // nil: the plan does not name it
 	target   target
-	at       target // reached last, in truth
-	place    int    // in the plan
-	to       target // on its way there, in truth; zero: it is not
+	at       target            // reached last, in truth
+	was      map[target]target // where it was when it began to move to another, in truth
+	place    int               // in the plan
+	to       target            // on its way there, in truth; zero: it is not
 	report   reconcile.Report
 	stands   standing  // in truth, as far as it is to be known
 	stood    time.Time // since when
@@ -83,7 +84,7 @@ func (b *Books) fail(rule, format string, args ...any) {
 func (b *Books) entry(name string) *entry {
 	e := b.tenants[name]
 	if e == nil {
-		e = &entry{withheld: map[target]bool{}}
+		e = &entry{withheld: map[target]bool{}, was: map[target]target{}}
 		b.tenants[name] = e
 	}
 	return e

@@ -55,6 +55,7 @@ func (b *Books) Decided(now time.Time, d *reconcile.RolloutDelta, answers map[st
 	for _, id := range touched {
 		l := b.logs[id]
 		b.waits(now, l)
+		b.checkOffer(l)
 		b.checkBreaker(l, before[id])
 		b.checkStopped(l, before[id], d, answers)
 		if l.Phase.Closed() {
@@ -123,6 +124,7 @@ func (b *Books) member(now time.Time, l *log, m reconcile.RolloutMember) {
 	old := l.members[m.Tenant]
 	was := old.Class
 	*old = m
+	b.checkRestored(l, &m)
 	if was == m.Class {
 		return
 	}
@@ -145,8 +147,8 @@ func (b *Books) member(now time.Time, l *log, m reconcile.RolloutMember) {
 		l.failed[m.Tenant] = now
 		b.Reached["failed"]++
 	case reconcile.ClassRolledBack:
-		if r.InMotion || e.at == m.Target {
-			b.fail("sums", "%s counts as rolled back in %s, and is at %s", m.Tenant, l.ID, e.at.Core)
+		if before, began := e.was[m.Target]; r.InMotion || e.at == m.Target || began && e.at != before || e.at != m.From {
+			b.fail("sums", "%s counts as rolled back in %s, and is at %v, it was at %v (%v)", m.Tenant, l.ID, e.at, before, m.From)
 		}
 		b.Reached["rolled back"]++
 	}
@@ -294,12 +296,13 @@ func (b *Books) checkClosed(l *log) {
 		}
 		e := b.entry(m.Tenant)
 		left := m.Class == reconcile.ClassSkipped || m.Class == reconcile.ClassHeld
-		if (l.Phase == reconcile.RolloutAborted || l.Phase == reconcile.RolloutRolledBack) && left && e.want != nil && e.target == m.Target && e.at != m.Target && e.to.Zero() {
+		if (l.Phase == reconcile.RolloutAborted || l.Phase == reconcile.RolloutRolledBack || l.Phase == reconcile.RolloutPartlyBack) && left && e.want != nil && e.target == m.Target && e.at != m.Target && e.to.Zero() {
 			if !e.withheld[m.Target] {
 				e.withheld[m.Target], e.owed = true, m.Target
 			}
 		}
 	}
+	b.checkBack(l)
 	if s != l.Summary {
 		b.fail("sums", "%s is closed with %+v, its members are %+v", l.ID, l.Summary, s)
 	}

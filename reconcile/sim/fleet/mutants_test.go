@@ -278,6 +278,25 @@ var Mutants = []Mutant{
 			m.Class = reconcile.ClassUpgraded
 		}
 	}), 300},
+	{"does not hear who has no way back", "offer", reports(func(r *reconcile.Report) bool { r.OneWay = ""; return true }), 1000},
+	{"takes who stands half way for back", "sums", reports(func(r *reconcile.Report) bool {
+		r.Restored = r.Failed && !r.InMotion
+		return true
+	}), 1000},
+	{"calls a way back whole that is not", "sums", deltas(func(_ *bent, d *reconcile.RolloutDelta) {
+		for i := range d.Rollouts {
+			if d.Rollouts[i].Phase == reconcile.RolloutPartlyBack {
+				d.Rollouts[i].Phase = reconcile.RolloutRolledBack
+			}
+		}
+	}), 1000},
+	{"calls those failed that could not go back", "sums", deltas(func(_ *bent, d *reconcile.RolloutDelta) {
+		for i := range d.Members {
+			if m := &d.Members[i].RolloutMember; m.Back && m.Class == reconcile.ClassUpgraded && m.NoWay != "" {
+				m.Class = reconcile.ClassFailed
+			}
+		}
+	}), 2000},
 	{"counts one too many", "sums", deltas(func(_ *bent, d *reconcile.RolloutDelta) {
 		for i := range d.Rollouts {
 			if d.Rollouts[i].Phase.Closed() && d.Rollouts[i].Summary.Skipped > 0 {

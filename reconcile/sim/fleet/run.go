@@ -106,7 +106,7 @@ func run(c Case, make Maker, tr *trace) (out Outcome) {
 func newPlay(rng *rand.Rand, seed uint64, o Weather, make Maker, tr *trace) *play {
 	p := &play{world: newWorld(make), rng: rng, seed: seed, o: o, rates: map[string]float64{}}
 	p.trace, p.books = tr, NewBooks()
-	p.sees, p.world.fate, p.world.stuck = p.books, p.draws, p.sticks
+	p.sees, p.world.fate, p.world.stuck, p.world.halves = p.books, p.draws, p.sticks, p.tears
 	p.dies = func(where string) bool {
 		if p.calm || !p.chance(o.Crash) {
 			return false
@@ -181,6 +181,15 @@ func (p *play) sticks(t *tenant) bool {
 	}
 	p.books.Reached["way back fails"]++
 	return luckOf(p.seed, t.name, t.target.Core, p.now.String()) < 0.6
+}
+
+// tears says that not all of a tenant's way can be taken back, in some of the runs.
+func (p *play) tears(t *tenant) bool {
+	if p.calm || luckOf(p.seed, "half") < 0.6 {
+		return false
+	}
+	p.books.Reached["way back in part"]++
+	return luckOf(p.seed, t.name, t.target.Core, t.target.Aside, "half") < 0.4
 }
 
 // run is both phases: the weather, and the calm after it.

@@ -23,6 +23,8 @@ type tenant struct {
 	try      *try
 	withheld map[plans.Target]string // reason
 	noWay    string                  // why it did not go back when it was told to
+	half     plans.Target            // where it stands after a target that failed when a part of it did not get back; zero: nowhere
+	oneWay   bool                    // what it ran before can be had no more
 	ill      time.Time               // since when what serves is no good; zero: it is good
 	well     time.Time               // when that ends by itself; zero: it does not
 	broken   bool                    // it was seen to be at rest and no good, when it was seen last
@@ -106,7 +108,7 @@ func (t *tenant) obey(w *world) {
 		if p.Back {
 			t.noWay = t.goBack(w, p.From)
 		}
-	case p.Back && reason == "":
+	case p.Back && (reason == "" || reason != reconcile.RolledBack && !t.half.Zero()):
 		t.noWay = t.goBack(w, p.From)
 	case p.Withhold != "" && !p.Back && reason == "":
 		t.withhold(w, t.target, p.Withhold)
@@ -122,6 +124,12 @@ func (t *tenant) goBack(w *world, from string) string {
 	case t.try != nil:
 	case t.serves.Zero():
 		return "nothing is there that could be taken back now"
+	case t.oneWay:
+		return "what it ran before is not on record"
+	case !t.half.Zero():
+		t.withhold(w, t.target, reconcile.RolledBack)
+		t.try = &try{version: version{t.target, t.want.Release}, from: version{t.reached, t.release}, row: undoing, since: w.now,
+			until: w.now.Add(t.pace.undo), reason: reconcile.RolledBack, why: "it was taken back", stuck: w.stuck != nil && w.stuck(t)}
 	case t.kept.target.Zero() || t.kept.target.Core != from:
 		return "no version is kept for the way back"
 	default:
@@ -191,7 +199,8 @@ func (t *tenant) finish(w *world) {
 		t.turn(w, reconcile.Failed, "it answers 5xx")
 		return
 	}
-	t.try, t.reached, t.release, t.kept = nil, a.target, a.release, a.from
+	t.try, t.reached, t.release, t.kept, t.half = nil, a.target, a.release, a.from, target{}
+	t.oneWay = w.halves != nil && w.halves(t)
 	w.sees.Ended(w.now, t.name, t.reached)
 }
 
@@ -200,8 +209,12 @@ func (t *tenant) restored(w *world) {
 	a := t.try
 	if a.stuck { // what served before serves again
 		t.try = nil
-		w.sees.Ended(w.now, t.name, t.reached)
+		w.sees.Ended(w.now, t.name, t.stays())
 		return
+	}
+	t.half, t.oneWay = target{}, false
+	if a.reason == reconcile.Failed && a.fate.Fault == AtGate && !a.from.target.Zero() && w.halves != nil && w.halves(t) {
+		t.half = target{Core: a.from.target.Core, Aside: "half of " + a.target.Core + a.target.Aside}
 	}
 	if t.serves == a.target || a.fate.Fault == AtGate && t.pace.recreate {
 		w.wasIll(t, a)
@@ -211,7 +224,15 @@ func (t *tenant) restored(w *world) {
 	if a.reason != "" && t.withheld[a.target] == "" {
 		t.withhold(w, a.target, a.reason)
 	}
-	w.sees.Ended(w.now, t.name, t.reached)
+	w.sees.Ended(w.now, t.name, t.stays())
+}
+
+// stays is what the tenant runs at rest.
+func (t *tenant) stays() target {
+	if !t.half.Zero() {
+		return t.half
+	}
+	return t.reached
 }
 
 // begin begins to move, if it may.
@@ -271,7 +292,15 @@ func (t *tenant) tell(w *world) reconcile.Report {
 	reason := t.withheld[t.target]
 	r.Done = t.try == nil && t.reached == t.target
 	r.Failed = reason != "" || t.try != nil && t.try.row == undoing && t.try.reason != "" && t.try.target == t.target
-	r.Restored = r.Failed && t.try == nil
+	r.Restored = r.Failed && t.try == nil && t.half.Zero() && t.reached != t.target
+	if t.try == nil && t.reached == t.target || !t.half.Zero() {
+		switch {
+		case t.oneWay:
+			r.OneWay = "what it ran before is not on record"
+		case t.half.Zero() && t.kept.target.Zero():
+			r.OneWay = "no version is kept for the way back"
+		}
+	}
 	if t.try == nil && t.broken { // what was known when sight was lost stays known
 		r.Unwell = "it answers 5xx"
 	}
@@ -297,5 +326,5 @@ func (t *tenant) tell(w *world) reconcile.Report {
 // same says that a report tells nothing new to a rollout.
 func same(a, b *reconcile.Report) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Target == b.Target && a.Done == b.Done && a.Failed == b.Failed &&
-		a.InMotion == b.InMotion && a.ToTarget == b.ToTarget && a.Restored == b.Restored && a.Reached == b.Reached && a.Generation == b.Generation && a.NoWayBack == b.NoWayBack && a.Unwell == b.Unwell
+		a.InMotion == b.InMotion && a.ToTarget == b.ToTarget && a.Restored == b.Restored && a.Reached == b.Reached && a.Generation == b.Generation && a.NoWayBack == b.NoWayBack && a.OneWay == b.OneWay && a.Unwell == b.Unwell
 }

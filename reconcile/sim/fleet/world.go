@@ -32,6 +32,7 @@ type world struct {
 	books    *Books
 	fate     func(*tenant) Fate
 	stuck    func(*tenant) bool // its way back fails; nil: none does
+	halves   func(*tenant) bool // a part of a way stays, or of what was before goes; nil: none does
 	turns    int
 	wrote    time.Time // the clock, when the journal was last written
 	// dies says whether we die at a boundary of the journal.
