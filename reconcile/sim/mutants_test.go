@@ -71,12 +71,12 @@ func decision(alter func(reconcile.Input, reconcile.Record, *reconcile.Decision)
 
 // Mutants are the mistakes that are tried.
 var Mutants = []Mutant{
-	{"forgets what ran beside the core before", "back", memory(func(rec *reconcile.Record) { rec.Past = nil }), 500},
+	{"forgets what ran beside the core before", "back", memory(func(rec *reconcile.Record) { rec.Past = nil }), 600},
 	{"takes the core back alone", "back", memory(func(rec *reconcile.Record) {
 		if rec.Past != nil && rec.Current != nil {
 			rec.Past.Shared, rec.Past.Sidecars = maps.Clone(rec.Shared), maps.Clone(rec.Current.Sidecars)
 		}
-	}), 500},
+	}), 600},
 	{"skips the bake", "S10", want(func(t *plans.Tenant) { t.Bake, t.Soak.For = 0, 0 }), 200},
 	{"switches before it verified", "S1", facts(func(in reconcile.Input, f *observed.Tenant) {
 		for i := range f.Instances {

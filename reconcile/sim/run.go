@@ -41,6 +41,7 @@ func run(c Case, step Step, tr *trace) Outcome {
 	if dice.Of("calm").IntN(8) == 0 {
 		opt = opt.calm()
 	}
+	shape.Several = dice.Of("several").IntN(2) == 0 && (shape.Sidecar || shape.Shared)
 	if c.Turns > 0 {
 		opt.Turns = c.Turns
 	}

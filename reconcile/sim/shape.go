@@ -21,6 +21,7 @@ type Shape struct {
 	Named    bool   // the plan names the active slot
 	Volume   string // mode of its one volume; "" is none
 	OnBack   string
+	Several  bool // releases often change several services at once
 	Rehearse bool
 	Keep     string
 	API      bool // a second service after the first

@@ -267,12 +267,15 @@ func (w *world) replan() {
 	case len(w.books.history) > 0:
 		word.App = w.books.history[w.rng.IntN(len(w.books.history))] // back to something earlier
 	}
-	if w.rng.IntN(3) == 0 { // a release of several things
+	if w.shape.Several && w.rng.IntN(2) == 0 { // a release of several things
 		if w.shape.Shared {
-			word.DB = fresh(badApps)
+			word.DB = w.image("good") // it moves before the app, which may fail then
 		}
 		if w.shape.Sidecar && w.rng.IntN(2) == 0 {
 			word.Side = fresh(badApps)
+		}
+		if !w.shape.Named {
+			word.App = w.image([]string{"good", badApps[w.rng.IntN(len(badApps))]}[w.rng.IntN(2)])
 		}
 		if w.rng.IntN(4) == 0 {
 			word.Hosts = 1 + w.rng.IntN(3)
