@@ -98,6 +98,11 @@ func (m *machine) decide() {
 // goes on with it. What serves meanwhile is repaired first.
 func (m *machine) inMotion() {
 	a := m.rec.Attempt
+	if a.Switched && !a.Back && a.New.Entry.Tenant != "" && m.routed() != a.New.Slot {
+		// Somebody led it elsewhere after we had switched: prove again, if it is
+		// wanted still.
+		a.Switched = false
+	}
 	if m.overtaken() {
 		m.turn(superseded, m.overtakenBy(), nil)
 	}

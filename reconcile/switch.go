@@ -25,10 +25,6 @@ func (m *machine) switchOver() bool {
 		return false
 	}
 	if !m.routeIs(a.New.Entry, held) {
-		if a.Switched && m.routed() != a.New.Slot {
-			// Somebody led it elsewhere after we had switched: prove again.
-			a.Switched = false
-		}
 		if m.route(Switch, "switch", a.New.Entry, a.Hold, "the new version is proved: lead the requests to it") {
 			a.Ordered = true
 		}

@@ -82,6 +82,9 @@ func (b *books) checkHeld(in reconcile.Input, d reconcile.Decision) {
 	// in force a hold stays, whatever goes down.
 	if app := f.Instance(b.routed, "app"); b.w.report.State != reconcile.Held && b.w.shape.Routes {
 		safe = safe && app != nil && app.Phase == observed.Running
+		if worker := f.Instance(b.routed, "worker"); worker != nil {
+			safe = safe && worker.Phase == observed.Running // it may have been stopped for the move
+		}
 	}
 	for _, i := range f.Instances {
 		safe = safe && (i.Job || i.Routed == (i.Slot == plans.Shared || i.Slot == b.routed) || !b.w.shape.Routes)
