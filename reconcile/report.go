@@ -177,6 +177,13 @@ func (m *machine) saySteady() {
 	case m.report.Unwell != "":
 		m.say(Degraded, "", m.report.Unwell, "")
 		return
+	case m.report.Unseen != "":
+		for _, p := range m.watched() {
+			if text := m.freshText(p); text != "" {
+				m.say(Degraded, "", text, "")
+				return
+			}
+		}
 	}
 	if m.sayOdd() {
 		return
@@ -221,10 +228,13 @@ func (m *machine) tellUnwell() {
 		return
 	}
 	for _, p := range m.watched() {
-		unseen := m.unproved(p)
-		text := m.unwell(p)
+		text, fresh, unseen := m.unwell(p), "", m.unproved(p)
+		if text == "" {
+			fresh = m.freshText(p)
+			unseen = cmp.Or(fresh, unseen)
+		}
 		if text == "" && unseen != "" && rec.UnwellPart == startKey(p.key) {
-			text = rec.Unwell
+			text = cmp.Or(fresh, rec.Unwell)
 		}
 		if text == "" {
 			r.Unseen = cmp.Or(r.Unseen, unseen)
@@ -272,7 +282,14 @@ func (m *machine) unwell(p part) string {
 		return startKey(p.key) + " does not run"
 	case m.healthOf(p) == failing:
 		return startKey(p.key) + " is not healthy: " + i.Health.Last
-	case m.fresh(p, i):
+	}
+	return ""
+}
+
+// freshText says of a part that it was started lately and is not proved since, ""
+// if it was not.
+func (m *machine) freshText(p part) string {
+	if i := m.instance(p); i != nil && m.fresh(p, i) {
 		return startKey(p.key) + " was started and has not proved itself yet"
 	}
 	return ""

@@ -108,6 +108,10 @@ func (a *Agent) settledOrWhen() (done bool, when time.Time) {
 	if a.looking || a.pruning || prunes || !now.Before(a.fullDue) || !a.engine.Idle() || a.engine.rollout.runs.Moves() {
 		return false, time.Time{}
 	}
+	// Of what ran before us a rollout may wait to know that it is well.
+	if until := a.engine.begun.Add(outageLimit); now.Before(until) && a.engine.waitsForProbes() {
+		return false, until
+	}
 	done = true
 	for m := range a.engine.open {
 		until, gives := m.patience()
@@ -120,6 +124,23 @@ func (a *Agent) settledOrWhen() (done bool, when time.Time) {
 		}
 	}
 	return done, when
+}
+
+// waitsForProbes says that a rollout waits until tenants are known to be well
+// whose probes have not been judged yet.
+func (e *Engine) waitsForProbes() bool {
+	waits := slices.ContainsFunc(e.rollout.runs.Open(), func(r reconcile.Rollout) bool {
+		return r.Gate.For == reconcile.GateFloor || r.Gate.For == reconcile.GateUnknown
+	})
+	if !waits {
+		return false
+	}
+	for _, m := range e.rollout.batched {
+		if m.report.Unseen != "" && m.report.State != reconcile.Unknown {
+			return true
+		}
+	}
+	return false
 }
 
 // patience returns until when a pass waits for a tenant that waits for something
