@@ -62,6 +62,9 @@ func (m *machine) holdLimit() plans.Duration {
 // saidHoldLimit is the shortest that the plan says of a volume; 0 if of none.
 func (m *machine) saidHoldLimit() plans.Duration {
 	var limit plans.Duration
+	if m.want == nil {
+		return 0
+	}
 	for _, v := range plans.Sorted(m.want.Volumes) {
 		if v.HoldLimit > 0 && (limit == 0 || v.HoldLimit < limit) {
 			limit = v.HoldLimit
