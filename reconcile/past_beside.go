@@ -10,7 +10,7 @@ import (
 // be when the core is back.
 func (m *machine) idleStays(i *Version) bool {
 	v := m.rec.in(i.Slot)
-	return v != nil && v.Generation == i.Generation && v.Baked
+	return v != nil && v.Generation == i.Generation
 }
 
 // idleBackwards puts the named idle slot as it was before; the attempt it needs

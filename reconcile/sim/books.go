@@ -42,6 +42,7 @@ type books struct {
 	acked   map[uint64]plans.Slot  // writes answered well, and who did
 	word    bool                   // a person said to go back
 	data    bool                   // a person sent the data back since a target was reached
+	stayed  bool                   // a person said that what does not go back shall stay
 	wholes  map[plans.Target]whole // what the plan said a tenant shall be
 	lossOK  bool                   // a person or the plan accepted that writes are left behind
 	acts    map[reconcile.Verb]int
@@ -112,9 +113,13 @@ func (b *books) answered(id string, started time.Time, ok bool) {
 	b.runs[l] = a
 }
 
-func (b *books) ill(key plans.Key, is bool)       { b.sick[key] = is }
-func (b *books) removedByHand(key plans.Key)      { b.byHand[key] = true }
-func (b *books) answeredQuestion()                { clear(b.failed); b.lossOK = true }
+func (b *books) ill(key plans.Key, is bool)  { b.sick[key] = is }
+func (b *books) removedByHand(key plans.Key) { b.byHand[key] = true }
+func (b *books) answeredQuestion(word string) {
+	clear(b.failed)
+	b.lossOK, b.stayed = true, b.stayed || word == plans.Stay
+}
+
 func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.Started}].proved }
 
 // forgot takes in that nothing is left of the tenant.

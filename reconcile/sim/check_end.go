@@ -45,8 +45,9 @@ func (b *books) ended(d reconcile.Decision) {
 		}
 	default:
 		// A tenant that serves and is not whole: a job after the switch failed or
-		// was ended, or what was upgraded alone got sick after its proof.
-		spoilt := r.State == reconcile.Degraded && (b.w.shape.After ||
+		// was ended, what was upgraded alone got sick after its proof, or a person left
+		// what failed where it is.
+		spoilt := r.State == reconcile.Degraded && (b.w.shape.After || b.stayed ||
 			strings.HasPrefix(b.w.word.Side, "late") || strings.HasPrefix(b.w.word.DB, "late") || strings.HasPrefix(b.w.word.Idle, "late"))
 		if b.w.want != nil && !b.w.want.Removed && !spoilt {
 			b.fail("L1", "after the calm it is %q (%s, %s): %s", r.State, r.Reason, r.Phase, r.Why)

@@ -267,7 +267,7 @@ func (w *world) replan() {
 	case len(w.books.history) > 0:
 		word.App = w.books.history[w.rng.IntN(len(w.books.history))] // back to something earlier
 	}
-	if w.shape.Several && w.rng.IntN(2) == 0 { // a release of several things
+	if w.shape.Several && len(w.books.history) > 0 && !w.word.Gone && !w.word.Removed && w.rng.IntN(2) == 0 { // a release of several things
 		if w.shape.Shared {
 			word.DB = w.image("good") // it moves before the app, which may fail then
 		}
@@ -301,5 +301,5 @@ func (w *world) answer() {
 	}
 	w.answers[q.ID] = words[w.rng.IntN(len(words))]
 	w.trace.add(w, "answer", "%s to %s", w.answers[q.ID], q.Text)
-	w.books.answeredQuestion()
+	w.books.answeredQuestion(w.answers[q.ID])
 }
