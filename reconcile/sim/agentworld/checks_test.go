@@ -269,6 +269,8 @@ func (c *checks) record(now time.Time, name string, rec reconcile.Record) {
 	if rec.Attempt == nil {
 		c.moving[name] = false
 		c.books.Ended(now, name, rec.Target)
+	} else {
+		c.books.Stands(name, rec.Target) // one may end and the next begin in one turn
 	}
 	c.books.Heard(now, &r)
 }
