@@ -2,6 +2,8 @@ package agentworld
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -236,6 +238,18 @@ func (c *checks) written(tx journal.Tx) {
 	}
 }
 
+// standsAt is the target whose parts all run. One that is back whole is there as
+// soon as the last part is, whatever the record still calls it until its next step.
+func standsAt(rec *reconcile.Record) plans.Target {
+	p, cur := rec.Past, rec.Current
+	if p == nil || cur == nil || rec.Attempt != nil || rec.Target.Core != p.Target.Core ||
+		!slices.ContainsFunc(rec.Withheld, func(w reconcile.Withheld) bool { return w.Target == p.To }) ||
+		cur.Slot != p.Slot || cur.Generation != p.Generation || !maps.Equal(cur.Sidecars, p.Sidecars) || !maps.Equal(rec.Shared, p.Shared) {
+		return rec.Target
+	}
+	return p.Target
+}
+
 // agentDecision is the event that tells that an answer was taken.
 const agentDecision = "decision.applied"
 
@@ -250,7 +264,7 @@ func (c *checks) record(now time.Time, name string, rec reconcile.Record) {
 			c.held[name+" "+a.ID] = want.Hold != nil
 		}
 	}
-	r := reconcile.Report{Tenant: name, State: rec.State, Reason: rec.Reason, Target: want.Target(), Reached: rec.Target, Release: rec.Release, InMotion: rec.Attempt != nil}
+	r := reconcile.Report{Tenant: name, State: rec.State, Reason: rec.Reason, Target: want.Target(), Reached: standsAt(&rec), Release: rec.Release, InMotion: rec.Attempt != nil}
 	if rec.Current != nil {
 		r.Generation = rec.Current.Generation
 		r.Done = rec.Attempt == nil && rec.Target == r.Target
@@ -268,9 +282,9 @@ func (c *checks) record(now time.Time, name string, rec reconcile.Record) {
 	}
 	if rec.Attempt == nil {
 		c.moving[name] = false
-		c.books.Ended(now, name, rec.Target)
+		c.books.Ended(now, name, standsAt(&rec))
 	} else {
-		c.books.Stands(name, rec.Target) // one may end and the next begin in one turn
+		c.books.Stands(name, standsAt(&rec)) // one may end and the next begin in one turn
 	}
 	c.books.Heard(now, &r)
 }
