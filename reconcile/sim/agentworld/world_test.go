@@ -121,6 +121,7 @@ func (w *world) start() {
 
 // kill ends the agent wherever it is, and starts it again on what was written.
 func (w *world) kill(away time.Duration) {
+	synctest.Wait() // else it depends on who runs first how far it came
 	w.cancel()
 	<-w.ended
 	w.note("killed, away for %s", away)
