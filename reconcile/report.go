@@ -233,6 +233,9 @@ func (m *machine) tellUnwell() {
 			fresh = m.freshText(p)
 			unseen = cmp.Or(fresh, unseen)
 		}
+		if fresh != "" {
+			r.Proving = m.upSince(p.key, m.instance(p))
+		}
 		if text == "" && unseen != "" && rec.UnwellPart == startKey(p.key) {
 			text = cmp.Or(fresh, rec.Unwell)
 		}

@@ -193,11 +193,14 @@ type Report struct {
 	// and UnwellSince since when. What was wrong when sight was lost is said until
 	// it is seen to be well. Unseen says why what serves is not known to be well,
 	// nor to be unwell. UnwellLog is the last output of what is unwell, as far as
-	// it is seen now. All are empty while an attempt is under way.
+	// it is seen now. Proving is since when something of it runs that was started
+	// lately and has not proved itself yet. All are empty while an attempt is under
+	// way.
 	Unwell      string    `json:"unwell,omitempty"`
 	UnwellSince time.Time `json:"unwellSince,omitzero"`
 	UnwellLog   string    `json:"unwellLog,omitempty"`
 	Unseen      string    `json:"unseen,omitempty"`
+	Proving     time.Time `json:"proving,omitzero"`
 	Drift       []Drift   `json:"drift,omitempty"`
 	// Problem is the last one met on the way to Target.
 	Problem *observed.Problem `json:"problem,omitempty"`

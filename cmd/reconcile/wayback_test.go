@@ -97,7 +97,7 @@ func TestWaysBackOnDirectories(t *testing.T) {
 				if e.Record.Current.Generation != serves {
 					t.Errorf("%s serves, want %s: %s", e.Record.Current.Generation, serves, e.Report.Why)
 				}
-				if asks := e.Report.Question != nil && strings.Contains(e.Report.Question.Text, "would leave behind 3 bytes written since 2000-01-01"); asks != (onBack == plans.Stay) {
+				if asks := e.Report.Question != nil && strings.Contains(e.Report.Question.Text, "would leave behind up to 3 bytes written since 2000-01-01"); asks != (onBack == plans.Stay) {
 					t.Errorf("asks %v: %+v", asks, e.Report.Question)
 				}
 				now := e.Record.Data["entries"].Dataset

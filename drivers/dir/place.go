@@ -66,7 +66,10 @@ func within(path, folder string) bool {
 // resolved is path without links, as far as it is there.
 func resolved(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
-	if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %w", path, err) // of itself it does not say where
+	}
+	if err == nil || path == filepath.Dir(path) {
 		return real, err
 	}
 	parent, err := resolved(filepath.Dir(path))

@@ -150,6 +150,9 @@ func (m *member) patience() (until time.Time, gives bool) {
 	unwell, since := r.State == reconcile.Degraded, r.Since
 	if repairs(r) {
 		unwell, since = true, r.UnwellSince
+		if since.IsZero() {
+			since = r.Proving
+		}
 	}
 	if unwell && m.started.After(since) {
 		since = m.started // the repair may have begun long after it was needed

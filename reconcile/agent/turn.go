@@ -318,11 +318,11 @@ func (e *Engine) weigh(m *member) {
 	set(e.open, m, !m.gone && !atRest && moves)
 }
 
-// repairs says that what serves is not well and may be put right though the
-// tenant is held back: its target failed or is a person's to decide, what serves
-// is repaired all the same.
+// repairs says that what serves is not well, or has not proved itself since it was
+// started, and may be put right though the tenant is held back: its target failed
+// or is a person's to decide, what serves is repaired all the same.
 func repairs(r *reconcile.Report) bool {
-	return r.State == reconcile.HeldBack && r.Reason != reconcile.Flapping && r.Unwell != ""
+	return r.State == reconcile.HeldBack && r.Reason != reconcile.Flapping && (r.Unwell != "" || !r.Proving.IsZero())
 }
 
 func set(s map[*member]bool, m *member, in bool) {
