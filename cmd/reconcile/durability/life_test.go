@@ -85,6 +85,8 @@ func newLife(t *testing.T) *world {
 	c.Listen, c.Ports, c.Registry = fmt.Sprint("0.0.0.0:", lifePort), "10000-10099", registry
 	w.Stage, err = stage.New(w.ctx, c)
 	w.must(err)
+	// What takes a push does not get the environment of who pushes.
+	w.must(exec.CommandContext(w.ctx, "git", "-C", filepath.Join(dir, "plans.git"), "config", "core.fsync", "all").Run())
 	syscall.Sync()
 	w.must(os.WriteFile(whole, nil, 0o600))
 	syscall.Sync()
