@@ -160,6 +160,9 @@ func (m *machine) overtaken() bool {
 	case m.want != nil && a.Target == m.target:
 		return false
 	case m.want != nil && m.sameMove(a):
+		if p := m.rec.Past; p != nil && p.To == a.Target {
+			p.To = m.target // it is the way back from that, too
+		}
 		a.Target, a.New.Target = m.target, m.target
 		return false
 	case !a.Switched && (a.New.Entry.Tenant == "" || a.Kind == KindCore && !a.Ordered || m.routed() != a.New.Slot):
