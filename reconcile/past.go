@@ -150,11 +150,7 @@ func (m *machine) returning() bool {
 	switch {
 	case w == nil, m.rec.Target == m.target && w.Reason != RolledBack, m.unowned():
 		return false
-	case m.rec.Outage != nil && m.now.Before(m.rec.Outage.Next):
-		o := m.rec.Outage
-		m.say(Unknown, "", sentence(o.Problem)+"; it goes back when that is over", "tries again at "+stamp(o.Next))
-		m.report.Problem = cloneProblem(&o.Problem)
-		m.wakeAt(o.Next)
+	case m.waitsOut("it goes back when that is over"):
 		return true
 	}
 	if why := m.backwards(p, w.Why, w.Reason != RolledBack); why != "" {

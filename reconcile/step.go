@@ -276,11 +276,7 @@ func (m *machine) stopped(a *Attempt) bool {
 		return true
 	case m.tooLate(a):
 		return true
-	case m.rec.Outage != nil && m.now.Before(m.rec.Outage.Next):
-		o := m.rec.Outage
-		m.say(Unknown, "", sentence(o.Problem)+"; nobody's release is to blame", "tries again at "+stamp(o.Next))
-		m.report.Problem = cloneProblem(&o.Problem)
-		m.wakeAt(o.Next)
+	case m.waitsOut("nobody's release is to blame"):
 		return true
 	case a.Op == Backward:
 		return m.asksBack() // a way back needs nobody's leave

@@ -178,6 +178,19 @@ func (m *machine) outage() *Trouble {
 	return nil
 }
 
+// waitsOut reports the pause after an outage that undid an attempt, with what a
+// person should know of it, and says whether there is one.
+func (m *machine) waitsOut(word string) bool {
+	o := m.rec.Outage
+	if o == nil || !m.now.Before(o.Next) {
+		return false
+	}
+	m.say(Unknown, "", sentence(o.Problem)+"; "+word, "tries again at "+stamp(o.Next))
+	m.report.Problem = cloneProblem(&o.Problem)
+	m.wakeAt(o.Next)
+	return true
+}
+
 // hopeless says why the problem at hand ends an attempt, "" if it does not.
 func (m *machine) hopeless() string {
 	t := m.rec.Trouble
