@@ -89,6 +89,9 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		if m.Class == ClassUpgraded {
 			a.unseen[m.Tenant] = true // it was well, and is not known to be
 		}
+		if m.Class == ClassSkipped && m.Begun && r.ToTarget {
+			a.class(m, ClassMoving, "", d.now) // the plan led it out and back: it is on the way that was begun
+		}
 		if m.busy() {
 			a.unseen[m.Tenant] = true // neither healthy nor failed
 			// That it moves is known of a tenant whose host is not.
