@@ -12,9 +12,12 @@ func (m *machine) adopt() {
 	if m.rec.Current != nil || m.rec.Attempt != nil || m.rec.Removal != nil || tombstone {
 		return
 	}
+	if m.rec.Attempts > 0 {
+		return // what an attempt of ours left when it was undone or given up is nothing that serves
+	}
 	slot := m.routed()
-	if slot == plans.NoSlot && m.rec.Attempts == 0 {
-		slot = m.onlySlot() // what an undone attempt of ours left is nothing that serves
+	if slot == plans.NoSlot {
+		slot = m.onlySlot()
 	}
 	if slot != plans.Blue && slot != plans.Green {
 		return

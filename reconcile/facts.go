@@ -28,11 +28,18 @@ func (m *machine) blind() *blindness {
 }
 
 func (m *machine) needsRouter() bool {
-	return m.rec.Entry.Tenant != "" || m.want != nil && len(m.want.Routes) > 0
+	return m.rec.Entry.Tenant != "" || m.want != nil && len(m.want.Routes) > 0 ||
+		m.leaves() && (m.rec.Removal == nil || m.rec.Removal.Gone.IsZero())
 }
 
 func (m *machine) needsStorage() bool {
-	return len(m.rec.Data) > 0 || m.want != nil && len(m.want.Volumes) > 0
+	return len(m.rec.Data) > 0 || m.want != nil && len(m.want.Volumes) > 0 || m.leaves()
+}
+
+// leaves says that the tenant is taken away and may have left what is not on
+// record: by a first deployment that is given up.
+func (m *machine) leaves() bool {
+	return m.rec.Removal != nil || m.in.Want != nil && m.in.Want.Removed && m.rec.Attempt != nil
 }
 
 // routed is the slot the route table leads requests to.

@@ -267,7 +267,7 @@ func (w *world) replan() {
 	case len(w.books.history) > 0:
 		word.App = w.books.history[w.rng.IntN(len(w.books.history))] // back to something earlier
 	}
-	if w.shape.Several && len(w.books.history) > 0 && !w.word.Gone && !w.word.Removed && w.rng.IntN(2) == 0 { // a release of several things
+	if w.shape.Several && w.rng.IntN(2) == 0 { // a release of several things
 		if w.shape.Shared {
 			word.DB = w.image("good") // it moves before the app, which may fail then
 		}
