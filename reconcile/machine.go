@@ -48,7 +48,7 @@ func begin(in Input, rec Record) *machine {
 		m.want, m.target = in.Want, in.Want.Target()
 	}
 	if in.Want != nil {
-		m.rec.Retention = in.Want.Retention
+		m.rec.Retention = in.Want.Retention.Effective()
 	}
 	if m.now.Before(rec.Clock) {
 		m.now = rec.Clock

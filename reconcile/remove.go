@@ -95,12 +95,7 @@ func (m *machine) removing() {
 		m.graceOfData()
 		return
 	}
-	m.act(Removing, "", Action{Verb: Forget, Why: "the tenant is gone"})
-	if _, ok := m.done[m.prefix()+"removing/forget"]; ok {
-		m.actions = nil
-		m.rec = Record{Clock: m.rec.Clock}
-		m.nothing()
-	}
+	m.forget("the tenant is gone")
 }
 
 // vacant says that neither the host nor our memory has anything of the tenant.

@@ -140,7 +140,11 @@ func (a *Attempt) others(parts []part) []part {
 
 // settle goes on with the care for a tenant whose attempt has just ended.
 func (m *machine) settle() {
-	if m.rec.Attempt == nil && len(m.actions) == 0 && !m.holds() {
+	switch {
+	case m.rec.Attempt != nil || len(m.actions) > 0 || m.holds():
+	case m.absent():
+		m.nothing()
+	default:
 		m.steady()
 	}
 }
@@ -200,10 +204,30 @@ func (m *machine) absent() bool {
 		len(r.Discards) == 0 && len(m.seen.Instances) == 0 && m.seen.Route.Entry.Tenant == ""
 }
 
-// nothing reports a tenant that is neither in the plan nor on the host.
+// nothing reports a tenant that is neither in the plan nor on the host. Once all of
+// the host was seen, our memory of it is dropped, too.
 func (m *machine) nothing() {
+	m.sayNothing()
+	s, r := m.seen, &m.rec
+	named := r.Wanted != plans.Target{} || r.Retention != plans.Retention{} // by a plan, once
+	if (named || r.Attempts > 0) && m.in.Want == nil && len(s.Datasets) == 0 && !s.Runtime.Blind() && !s.Router.Blind() && !s.Storage.Blind() {
+		m.forget("neither the plan nor the host has anything of it")
+	}
+}
+
+func (m *machine) sayNothing() {
 	m.say(Converged, "", "nothing of it is here, as the plan says", "")
 	m.report.Done = true
+}
+
+// forget drops what is remembered of a tenant that is gone.
+func (m *machine) forget(why string) {
+	if _, ok := m.done[m.prefix()+"removing/forget"]; ok {
+		m.rec = Record{Clock: m.rec.Clock}
+		m.sayNothing()
+		return
+	}
+	m.act(Removing, "", Action{Verb: Forget, Why: why})
 }
 
 // steady is the care for a tenant nothing of which is in motion: repair, what

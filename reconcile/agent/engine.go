@@ -222,6 +222,10 @@ func (e *Engine) SetPlan(p *plans.Plan, now time.Time) (unwanted []string) {
 	for name, m := range e.members {
 		if !named[name] && m.want != nil {
 			m.want, m.target = nil, plans.Target{}
+			if m.vacant() {
+				e.forget(m) // its tombstone was the last of it
+				continue
+			}
 			e.touch(m)
 		} else if changedAnswers && m.report.Question != nil || was != nil && was.Elsewhere[name] != p.Elsewhere[name] {
 			e.touch(m)
@@ -260,6 +264,12 @@ func (e *Engine) accept(p *plans.Plan, now time.Time) {
 	e.note(reconcile.Event{Time: now, Kind: PlanAccepted,
 		Text:   fmt.Sprintf("commit %s is in force: %d tenants", orWorktree(p.Commit), len(p.Tenants)),
 		Fields: map[string]string{"commit": p.Commit}})
+}
+
+// vacant says that nothing is remembered of m, and nothing of it was seen.
+func (m *member) vacant() bool {
+	f := &m.facts
+	return !m.stored && !m.busy() && len(f.Instances) == 0 && len(f.Datasets) == 0 && f.Route.Entry.Tenant == ""
 }
 
 func orWorktree(commit string) string {
