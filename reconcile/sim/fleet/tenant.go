@@ -199,7 +199,10 @@ func (t *tenant) finish(w *world) {
 		t.turn(w, reconcile.Failed, "it answers 5xx")
 		return
 	}
-	t.try, t.reached, t.release, t.kept, t.half = nil, a.target, a.release, a.from, target{}
+	if a.from.target != a.target { // else it was only made whole
+		t.kept = a.from
+	}
+	t.try, t.reached, t.release, t.half = nil, a.target, a.release, target{}
 	t.oneWay = w.halves != nil && w.halves(t)
 	w.sees.Ended(w.now, t.name, t.reached)
 }
@@ -235,10 +238,13 @@ func (t *tenant) stays() target {
 	return t.reached
 }
 
+// whole says that the tenant is at its target, and no part of it elsewhere.
+func (t *tenant) whole() bool { return t.reached == t.target && t.half.Zero() }
+
 // begin begins to move, if it may.
 func (t *tenant) begin(w *world) {
 	p := &t.permit
-	if t.want == nil || t.try != nil || t.want.Hold != nil || !p.Go || p.Back || p.Target != t.target || t.reached == t.target || t.withheld[t.target] != "" {
+	if t.want == nil || t.try != nil || t.want.Hold != nil || !p.Go || p.Back || p.Target != t.target || t.whole() || t.withheld[t.target] != "" {
 		return
 	}
 	fate := w.fate(t)
@@ -290,10 +296,10 @@ func (t *tenant) tell(w *world) reconcile.Report {
 		r.ToTarget = a.target == t.target && (a.row != undoing || a.reason != "")
 	}
 	reason := t.withheld[t.target]
-	r.Done = t.try == nil && t.reached == t.target
+	r.Done = t.try == nil && t.whole()
 	r.Failed = reason != "" || t.try != nil && t.try.row == undoing && t.try.reason != "" && t.try.target == t.target
 	r.Restored = r.Failed && t.try == nil && t.half.Zero() && t.reached != t.target
-	if t.try == nil && t.reached == t.target || !t.half.Zero() {
+	if t.try == nil && t.whole() || !t.half.Zero() {
 		switch {
 		case t.oneWay:
 			r.OneWay = "what it ran before is not on record"
