@@ -98,6 +98,9 @@ func (m *machine) tell() {
 		}
 	}
 	r.OneWay = m.oneWay()
+	if p := m.past(); p != nil {
+		r.BackFailed = p.Stuck
+	}
 	// One the plan moved on from says nothing about what it wants now.
 	if a := rec.Attempt; a != nil && a.Failing && (a.Target == m.target || a.Undoes == m.target) {
 		r.Failed = true

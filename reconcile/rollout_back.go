@@ -291,8 +291,16 @@ func (d *decision) judgeBack(m *RolloutMember, r *Report) {
 	case r.Done:
 		// The way back failed, and what served before it serves again: what the
 		// rollout brought.
-		fails("the way back failed; it runs what the rollout brought")
+		fails("the way back failed" + reason(r.BackFailed) + "; it runs what the rollout brought")
 	}
+}
+
+// reason is why as the end of a sentence.
+func reason(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }
 
 // isBack says that a member runs what it came from again, all of it.

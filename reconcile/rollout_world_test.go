@@ -184,6 +184,9 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 	if obeys && p.permit.Back && p.stuck && p.at == p.target && p.until.IsZero() && !p.blind {
 		r.NoWayBack = "the version it came from is not kept"
 	}
+	if p.relapses && reason == reconcile.RolledBack && r.Done {
+		r.BackFailed = "it answered 500"
+	}
 	if p.oneWay && p.at == p.target && p.until.IsZero() {
 		r.OneWay = "what it ran before is not on record"
 	}
@@ -227,7 +230,7 @@ func (w *wave) settle() {
 func sameReport(a, b reconcile.Report) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Target == b.Target && a.Done == b.Done && a.Failed == b.Failed &&
 		a.InMotion == b.InMotion && a.ToTarget == b.ToTarget && a.Restored == b.Restored && a.Reached == b.Reached && a.Why == b.Why &&
-		a.Unwell == b.Unwell && a.NoWayBack == b.NoWayBack && a.OneWay == b.OneWay
+		a.Unwell == b.Unwell && a.NoWayBack == b.NoWayBack && a.OneWay == b.OneWay && a.BackFailed == b.BackFailed
 }
 
 // berlin has the rules of Europe/Berlin for 2026, by hand.

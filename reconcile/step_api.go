@@ -180,6 +180,8 @@ type Report struct {
 	// came from, were it told to; empty where it could be, and where there is
 	// nothing to take back.
 	OneWay string `json:"oneWay,omitempty"`
+	// BackFailed says why the last way back from Target was given up.
+	BackFailed string `json:"backFailed,omitempty"`
 	// InMotion says that an attempt is under way, or the next one of a way back is
 	// due, ToTarget that it is one to Target, or back from it: not one to something
 	// the plan wanted before.

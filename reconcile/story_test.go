@@ -437,6 +437,9 @@ func (s *story) report() {
 	r := s.last
 	fmt.Fprintf(&s.out, "%s %s %s\n", r.State, r.Reason, r.Why)
 	fmt.Fprintf(&s.out, "op %q active %s kept %s done %v failed %v restored %v\n", string(r.Op), r.Active, r.Kept, r.Done, r.Failed, r.Restored)
+	if r.BackFailed != "" {
+		fmt.Fprintf(&s.out, "back failed: %s\n", r.BackFailed)
+	}
 	if r.Unwell != "" {
 		fmt.Fprintf(&s.out, "unwell since %s: %s\n", r.UnwellSince.Sub(start), r.Unwell)
 	}

@@ -45,6 +45,10 @@ func edgeOf(t *testing.T, name string, n int) *edge {
 	if len(e.order) != n {
 		t.Fatalf("%d tenants of the example, not %d", len(e.order), n)
 	}
+	within := "4s"
+	if n > 12 { // all that were moved go back at once
+		within = "20s"
+	}
 	e.text = replaced(t, read("fleet.yaml"),
 		"{name: rolling-canary}", "{name: "+name+"}",
 		"bake: 10m", "bake: "+canaryBake.String(),
@@ -52,7 +56,7 @@ func edgeOf(t *testing.T, name string, n int) *edge {
 		"bake: 30s", "bake: 50ms",
 		"stagger: 5s", "stagger: 10ms",
 		"interval: 2s, successes: 3", "interval: 250ms, successes: 2, timeout: 5s",
-		"healthWithin: 1m", "healthWithin: 4s",
+		"healthWithin: 1m", "healthWithin: "+within,
 		"port: 8080", "port: 8080\n      stopTimeout: 5s")
 	return e
 }
