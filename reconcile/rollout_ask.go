@@ -34,14 +34,19 @@ func (d *decision) asks(q *Question) string {
 	return answer
 }
 
+// asksNoMore takes a question back that nobody has to answer any more.
+func (d *decision) asksNoMore() {
+	if a := d.run; a.Ask != nil {
+		a.Ask, a.dirty = nil, true
+	}
+}
+
 // approved says that a batch may begin, as far as a person has to be asked. The
 // canary stage is not asked about: merging the commit approves it.
 func (d *decision) approved(number int) bool {
 	a := d.run
 	if d.rules.Approval != plans.PerBatch || number == CanaryBatch || a.Approved == number {
-		if a.Ask != nil {
-			a.Ask, a.dirty = nil, true // the policy asks no more
-		}
+		d.asksNoMore()
 		return true
 	}
 	if a.Ask != nil && a.asked && d.answers[a.Ask.ID] == "" {
@@ -49,7 +54,12 @@ func (d *decision) approved(number int) bool {
 		return false
 	}
 	a.asked = true
-	switch d.asks(d.batchQuestion(number)) {
+	q := d.batchQuestion(number)
+	if q == nil {
+		d.asksNoMore()
+		return true
+	}
+	switch d.asks(q) {
 	case Proceed:
 		a.Approved, a.dirty = number, true
 		return true
@@ -59,8 +69,9 @@ func (d *decision) approved(number int) bool {
 	return false
 }
 
-// batchQuestion asks whether a batch may begin. Its id holds the attempt, the
-// batch and the trips before it: no other answer ever fits it.
+// batchQuestion asks whether a batch may begin; nil where nobody of the rest would
+// move. Its id holds the attempt, the batch and the trips before it: no other
+// answer ever fits it.
 func (d *decision) batchQuestion(number int) *Question {
 	a := d.run
 	var places []int
@@ -71,6 +82,9 @@ func (d *decision) batchQuestion(number int) *Question {
 		}
 		return class == ClassPending
 	})
+	if len(places) == 0 {
+		return nil
+	}
 	moved := a.Summary.String()
 	return &Question{ID: fmt.Sprintf("%s.batch%d-%s", a.ID, number, digest(8, a.ID, a.Number, number, a.Trips)),
 		Text: "rollout " + a.ID + " of " + d.subject() + " asks before " + BatchName(number) + ": " + d.names(places) +

@@ -234,7 +234,7 @@ func (d *decision) decided(answer, by string) {
 			}
 		}
 		a.enqueue(again...)
-		a.Open, a.Well = true, time.Time{}
+		d.reopensBatch()
 	case AbortRollout:
 		d.close(RolloutAborted, by)
 	case RollbackMoved:

@@ -169,14 +169,25 @@ func (d *decision) unwellSince() (opened bool) {
 	for i := a.next - 1; i >= 0 && a.members[i].Batch == a.Batch; i-- {
 		m := a.members[i]
 		s := d.seat(m)
-		if m.Class != ClassUpgraded || s == nil || !s.spoke() || !s.report.Done || s.report.State != Degraded {
-			continue
+		if m.Class == ClassUpgraded && s != nil && s.spoke() && s.report.Done && s.report.State == Degraded {
+			d.reopensBatch()
+			return true
 		}
-		a.Open, a.Well, a.dirty = true, time.Time{}, true
-		d.judge(m, s.report)
-		opened = true
 	}
-	return opened
+	return false
+}
+
+// reopensBatch takes back that the last batch was passed. What its members said
+// since then counts.
+func (d *decision) reopensBatch() {
+	a := d.run
+	a.Open, a.Well, a.dirty = true, time.Time{}, true
+	for i := a.next - 1; i >= 0 && a.members[i].Batch == a.Batch; i-- {
+		m := a.members[i]
+		if s := d.seat(m); m.Class == ClassUpgraded && s != nil && s.spoke() {
+			d.judge(m, s.report)
+		}
+	}
 }
 
 // unseenSince names one of the last batch that was well when it was passed and

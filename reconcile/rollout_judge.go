@@ -144,7 +144,9 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 		a.class(m, ClassPending, "", d.now)
 		a.change(m, func(m *RolloutMember) { m.Begun, m.Accepted = false, false })
 		a.enqueue(m.Place)
-		a.Open, a.dirty = true, true
+		if !a.Open {
+			d.reopensBatch()
+		}
 		if a.Trip != nil {
 			a.Trip.Lifted = true
 		}
