@@ -138,7 +138,7 @@ func (d *decision) rollBack(why string) {
 			d.staysOn(m, no)
 			continue
 		}
-		a.change(m, func(m *RolloutMember) { m.Back, m.Begun, m.NoWay, m.Unwell = true, true, "", time.Time{} })
+		a.change(m, func(m *RolloutMember) { m.Back, m.Begun, m.Accepted, m.NoWay, m.Unwell = true, true, false, "", time.Time{} })
 		d.sendBack(m, "goes back")
 	}
 }

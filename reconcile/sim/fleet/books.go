@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -28,6 +29,7 @@ type entry struct {
 	want     *plans.Tenant // nil: the plan does not name it
 	target   target
 	at       target            // reached last, in truth
+	whole    target            // the same, but for where it stands half way
 	was      map[target]target // where it was when it began to move to another, in truth
 	place    int               // in the plan
 	to       target            // on its way there, in truth; zero: it is not
@@ -109,7 +111,14 @@ func (b *Books) Planned(p reconcile.RolloutPlan) {
 }
 
 // Stands takes in where a tenant is when the books are opened.
-func (b *Books) Stands(tenant string, at target) { b.entry(tenant).at = at }
+func (b *Books) Stands(tenant string, at target) { b.entry(tenant).stays(at) }
+
+func (e *entry) stays(at target) {
+	e.at = at
+	if !strings.HasPrefix(at.Aside, "half") {
+		e.whole = at
+	}
+}
 
 // Heard takes in what a tenant says of itself.
 func (b *Books) Heard(now time.Time, r *reconcile.Report) {
@@ -137,7 +146,8 @@ func (b *Books) Lifted(tenant string) {
 // Ended takes in where a tenant came to rest.
 func (b *Books) Ended(_ time.Time, tenant string, at target) {
 	e := b.entry(tenant)
-	e.to, e.at = target{}, at
+	e.to = target{}
+	e.stays(at)
 }
 
 // GaveUp takes in that a target failed a tenant, or was taken back from it.

@@ -56,7 +56,8 @@ func (b *Books) checkOffer(l *log) {
 	moved, stay := 0, 0
 	for _, m := range l.order {
 		e := b.entry(m.Tenant)
-		if !leftOn(m) || e.want == nil || e.target != m.Target || e.report.Target != m.Target {
+		unwell := m.Class == reconcile.ClassMoving && e.report.Done // there, and not well yet
+		if !leftOn(m) && !unwell || e.want == nil || e.target != m.Target || e.report.Target != m.Target {
 			continue
 		}
 		moved++

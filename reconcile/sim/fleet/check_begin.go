@@ -16,9 +16,7 @@ import (
 func (b *Books) Began(now time.Time, tenant string, to target) {
 	e := b.entry(tenant)
 	e.to = to
-	if e.at.Aside == "" || e.at.Aside[:1] != "h" { // from one that stands half way it is where it was before
-		e.was[to] = e.at
-	}
+	e.was[to] = e.whole // one that stands half way goes back to where it was before that
 	if e.withheld[to] {
 		b.fail("S4", "%s begins again to move to %s, which was given up", tenant, to.Core)
 		return

@@ -359,8 +359,8 @@ func (p *play) floored(t *tenant) bool {
 // again for ever.
 func (p *play) answer() (news bool) {
 	for _, q := range p.questions() {
-		if p.answers[q.ID] != "" {
-			continue
+		if _, fits := q.Answers[p.answers[q.ID]]; fits {
+			continue // one that fits no more is a notice, and is given anew
 		}
 		words := []string{}
 		for word := range plans.Sorted(q.Answers) {
