@@ -76,18 +76,23 @@ func (l *lane) oneWay(m *RolloutMember) string {
 }
 
 // movedOnes are the members that run what the rollout brought; of those, stay have
-// no way back.
+// no way back. Those that left the rollout come last there: that is known.
 func (l *lane) movedOnes(a *active) (all, stay []*RolloutMember) {
+	var left []*RolloutMember
 	for _, m := range a.members {
 		if !m.moved() {
 			continue
 		}
 		all = append(all, m)
-		if l.oneWay(m) != "" {
+		switch {
+		case l.oneWay(m) == "":
+		case l.seat(m) == nil:
+			left = append(left, m)
+		default:
 			stay = append(stay, m)
 		}
 	}
-	return all, stay
+	return all, append(stay, left...)
 }
 
 // told says that all of them have said whether they have a way back: after a
