@@ -291,8 +291,8 @@ func (d *decision) judgeBack(m *RolloutMember, r *Report) {
 	case r.NoWayBack != "":
 		fails(r.NoWayBack)
 	case r.InMotion || !r.Failed || m.Retry:
-	case r.State == HeldBack:
-		fails(r.Why)
+	case r.State == HeldBack, r.State == Held && !r.Done:
+		fails(r.Why) // of one that a person holds half way, too
 	case r.Done:
 		// The way back failed, and what served before it serves again: what the
 		// rollout brought.
