@@ -215,7 +215,8 @@ func (b *Books) checkParallel(l *log, tenant string) {
 	for _, m := range l.order {
 		e := b.entry(m.Tenant)
 		there := e.want != nil && e.target == m.Target && m.Tenant != tenant
-		switch on := there && l.begun[m.Tenant] && m.Class != reconcile.ClassHeld && (m.Class == reconcile.ClassMoving || e.to == m.Target); {
+		to := e.to == m.Target && e.report.ToTarget // not undone for what the plan wanted in between
+		switch on := there && l.begun[m.Tenant] && m.Class != reconcile.ClassHeld && (m.Class == reconcile.ClassMoving || to); {
 		case on:
 			moving++
 			run++
