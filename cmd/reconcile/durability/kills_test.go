@@ -2,7 +2,6 @@ package durability
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -129,53 +128,49 @@ func (w *world) boundaries() []string {
 // there once, the next pass ends as if nothing had happened.
 func TestSingleKills(t *testing.T) {
 	inGoodTime(t)
+	t.Run("upgrade", func(t *testing.T) { singleKills(t, "", nil, 0) })
+	t.Run("failing upgrade", func(t *testing.T) { singleKills(t, "3s", map[string]string{"FAIL": "health"}, 3) })
+}
+
+// singleKills kills the reconciler once at each kind of boundary of such an upgrade.
+func singleKills(t *testing.T, within string, env map[string]string, exit int) {
 	t.Parallel()
-	w := newWorld(t, plan{mode: "quiesce", within: within(), more: oneKept})
+	w := newWorld(t, plan{mode: "quiesce", more: oneKept})
 	w.release("1.0", nil)
 	w.pass(0)
 	run := w.crowd()
+	w.plan.within = within
 	version := 0
-	for _, story := range []struct {
-		name string
-		env  map[string]string
-		exit int
-	}{{"upgrade", nil, 0}, {"failing upgrade", map[string]string{"FAIL": "health"}, 3}} {
-		release := func() {
-			version++
-			w.release(fmt.Sprintf("2.%d", version), story.env)
-		}
-		release() // the first of its kind may have something to retire
-		w.pass(story.exit)
-		file := filepath.Join(w.Dir, "boundaries")
-		if err := os.RemoveAll(file); err != nil {
-			t.Fatal(err)
-		}
-		release()
-		w.killed("note:"+file, story.exit)
-		want, met := w.outline(), w.boundaries()
-		var missed []string
-		for _, at := range met {
-			release()
-			r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + at})
-			w.must(err)
-			if !r.Killed {
-				missed = append(missed, at)
-			}
-			w.pass(story.exit)
-			if got := w.outline(); plainSlots(got) != plainSlots(want) {
-				t.Errorf("%s killed at %s ends differently:\nwithout:\n%s\nwith:\n%s", story.name, at, want, got)
-			}
-		}
-		// Only a wait may be over before its boundary comes.
-		for _, at := range missed {
-			if !strings.Contains(at, "/commit/") || len(missed) > 4 {
-				t.Errorf("%s: never killed at %s, though another run came by it", story.name, at)
-			}
-		}
-		t.Logf("%s: killed at each of %d kinds of boundaries but %q: %s", story.name, len(met), missed, strings.Join(met, " "))
+	release := func() {
+		version++
+		w.release(fmt.Sprintf("2.%d", version), env)
 	}
-	result := w.unharmed(run)
-	t.Log(result)
+	release() // the first of its kind may have something to retire
+	w.pass(exit)
+	release()
+	w.killed("note:"+filepath.Join(w.Dir, "boundaries"), exit)
+	want, met := w.outline(), w.boundaries()
+	var missed []string
+	for _, at := range met {
+		release()
+		r, err := w.RunWith(w.ctx, []string{"RECONCILE_CHAOS=at:" + at})
+		w.must(err)
+		if !r.Killed {
+			missed = append(missed, at)
+		}
+		w.pass(exit)
+		if got := w.outline(); plainSlots(got) != plainSlots(want) {
+			t.Errorf("killed at %s it ends differently:\nwithout:\n%s\nwith:\n%s", at, want, got)
+		}
+	}
+	// Only a wait may be over before its boundary comes.
+	for _, at := range missed {
+		if !strings.Contains(at, "/commit/") || len(missed) > 4 {
+			t.Errorf("never killed at %s, though another run came by it", at)
+		}
+	}
+	t.Logf("killed at each of %d kinds of boundaries but %q: %s", len(met), missed, strings.Join(met, " "))
+	t.Log(w.unharmed(run))
 }
 
 // plainSlots names slots by what they do: which one it is changes with each

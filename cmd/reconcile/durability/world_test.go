@@ -37,6 +37,14 @@ var worlds atomic.Int32
 // longest is what one story may take at most, on an emulated processor.
 const longest = 30 * time.Minute
 
+// limit is the same for the form that runs: the long one dies hundreds of times.
+func limit() time.Duration {
+	if *soak {
+		return 4 * longest
+	}
+	return longest
+}
+
 func newWorld(t *testing.T, p plan) *world {
 	t.Helper()
 	if vm.Inside() {
@@ -76,7 +84,7 @@ func newWorldAt(t *testing.T, p plan, pool string, options ...string) *world {
 }
 
 func bare(t *testing.T, p plan) *world {
-	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	ctx, cancel := context.WithTimeout(t.Context(), limit())
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, plan: p, volume: "driver: dir"}
 	if w.plan.fleet == "" {
