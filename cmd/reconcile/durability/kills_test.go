@@ -150,6 +150,9 @@ func singleKills(t *testing.T, within string, env map[string]string, exit int) {
 	release()
 	w.killed("note:"+filepath.Join(w.Dir, "boundaries"), exit)
 	want, met := w.outline(), w.boundaries()
+	if *onlyAt != "" {
+		met = strings.Split(*onlyAt, ",")
+	}
 	var missed []string
 	for _, at := range met {
 		release()
@@ -159,7 +162,14 @@ func singleKills(t *testing.T, within string, env map[string]string, exit int) {
 			missed = append(missed, at)
 		}
 		w.pass(exit)
-		if got := w.outline(); plainSlots(got) != plainSlots(want) {
+		got := w.outline()
+		if plainSlots(got) != plainSlots(want) {
+			// What cannot be destroyed yet is nothing that a pass waits for.
+			t.Logf("killed at %s: another pass, for %s", at, w.leftover())
+			w.pass(exit)
+			got = w.outline()
+		}
+		if plainSlots(got) != plainSlots(want) {
 			t.Errorf("killed at %s it ends differently:\nwithout:\n%s\nwith:\n%s", at, want, got)
 		}
 	}
@@ -171,6 +181,22 @@ func singleKills(t *testing.T, within string, env map[string]string, exit int) {
 	}
 	t.Logf("killed at each of %d kinds of boundaries but %q: %s", len(met), missed, strings.Join(met, " "))
 	t.Log(w.unharmed(run))
+}
+
+// leftover says why data that are of no use any more are still there.
+func (w *world) leftover() string {
+	w.t.Helper()
+	e := w.explain()
+	why := []string{e.Status.Why}
+	for _, d := range e.Facts.Datasets {
+		if s, stuck := e.Record.Stuck[d.ID]; stuck {
+			why = append(why, d.ID+" "+s.Text())
+		}
+		if d.Busy {
+			why = append(why, d.ID+" is busy")
+		}
+	}
+	return strings.Join(why, "; ")
 }
 
 // plainSlots names slots by what they do: which one it is changes with each

@@ -16,6 +16,7 @@ import (
 
 var (
 	soak      = flag.Bool("soak", false, "run the long forms")
+	onlyAt    = flag.String("at", "", "single kills at these kinds of boundary only, by commas")
 	powerCuts = flag.Int("cuts", 5, "how often the power is cut; the long form does it 20 times")
 )
 
@@ -67,7 +68,7 @@ func TestInVM(t *testing.T) {
 	t.Parallel() // with the same stories on the host, which mostly wait
 	c := vm.Config{Pool: "tank", Files: binaries(t)}
 	if *soak {
-		c.Command = append(c.Command, "-soak")
+		c.Command = append(c.Command, "-soak", "-at="+*onlyAt)
 	}
 	vm.Tests(t, c)
 }
