@@ -143,7 +143,9 @@ func (d *decision) rollBack(why string) {
 			d.staysOn(m, no)
 			continue
 		}
-		a.change(m, func(m *RolloutMember) { m.Back, m.Begun, m.Accepted, m.NoWay, m.Unwell = true, true, false, "", time.Time{} })
+		a.change(m, func(m *RolloutMember) {
+			m.Back, m.Begun, m.Accepted, m.NoWay, m.Unwell = true, true, false, "", time.Time{}
+		})
 		d.sendBack(m, "goes back")
 	}
 }
