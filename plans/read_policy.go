@@ -10,7 +10,7 @@ func (r *resolver) policy(d *Document) BatchPolicy {
 		p, v := field(name)
 		n := read.integer(p, v)
 		if v != nil && (n < 1 || most > 0 && n > most) {
-			r.found.add(d.At, "/spec/"+name, fmt.Sprintf("%s is %d", name, n), atLeastOne(most))
+			read.wrong(p, fmt.Sprintf("%s is %d", name, n), atLeastOne(most))
 			return 0
 		}
 		return n
@@ -24,7 +24,11 @@ func (r *resolver) policy(d *Document) BatchPolicy {
 		Stagger: span("stagger"), Bake: span("bake"), HealthWithin: span("healthWithin"),
 		MaxConsecutiveFailures: share("maxConsecutiveFailures", 0),
 	}
-	p, v := field("canary")
+	p, v := field("healthWithin")
+	if read.duration(p, v, DefaultHealthWithin) == 0 {
+		read.wrong(p, "healthWithin is 0s, and no tenant is well at once", "write how long one may take, such as 5m; without it, 5m")
+	}
+	p, v = field("canary")
 	if c := read.object(p, v); v != nil {
 		out.Canary = &Canary{Count: read.integer(p.at("count"), c["count"]), Bake: read.duration(p.at("bake"), c["bake"], 0),
 			Select: table(read, p.at("select"), c["select"], read.text)}
@@ -33,7 +37,7 @@ func (r *resolver) policy(d *Document) BatchPolicy {
 	out.Rings = read.texts(p, v)
 	p, v = field("maxFailureRatio")
 	if out.MaxFailureRatio = read.float(p, v); v != nil && (out.MaxFailureRatio <= 0 || out.MaxFailureRatio > 1) {
-		r.found.add(d.At, "/spec/maxFailureRatio", fmt.Sprintf("maxFailureRatio is %g", out.MaxFailureRatio), "write a share above 0 and up to 1, such as 0.3")
+		read.wrong(p, fmt.Sprintf("maxFailureRatio is %g", out.MaxFailureRatio), "write a share above 0 and up to 1, such as 0.3")
 	}
 	p, v = field("minHealthy")
 	out.MinHealthy = read.floor(p, v)
@@ -43,7 +47,8 @@ func (r *resolver) policy(d *Document) BatchPolicy {
 	p, v = field("onTrip")
 	out.OnTrip = read.choice(p, v, "wait", Rollback)
 	if out.BatchPct > 0 && out.BatchSize > 0 {
-		r.found.add(d.At, "/spec/batchSize", "batchPct and batchSize both say how large a batch is", "keep one of them")
+		p, _ = field("batchSize")
+		read.wrong(p, "batchPct and batchSize both say how large a batch is", "keep one of them")
 	}
 	return out
 }

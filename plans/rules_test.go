@@ -50,6 +50,7 @@ func TestRules(t *testing.T) {
 		"zone without rules":      {[]string{policyWith("timeZone: Europe/Berlin, freeze: [{from: \"2026-02-20\"}]")}, "/spec/timeZone", "rules of time zone", "Europe/Berlin"},
 		"floor of nobody":         {[]string{policyWith("minHealthy: 0")}, "/spec/minHealthy", "less than 1", "90%"},
 		"floor of everybody":      {[]string{policyWith("minHealthy: \"100%\"")}, "/spec/minHealthy", "no share", "99%"},
+		"well at once":            {[]string{policyWith("healthWithin: 0s")}, "/spec/healthWithin", "healthWithin is 0s", "such as 5m"},
 		"unknown policy":          {[]string{service("") + "  batchPolicy: x\n"}, "/spec/batchPolicy", `no BatchPolicy "x"`, "there is none"},
 		"tag":                     {[]string{tenantWith("services: {app: {image: 'app:1.0'}}")}, "/spec/services/app/image", "names no digest", "reconcile pin"},
 		"short digest":            {[]string{tenantWith("services: {app: {image: 'app@sha256:12'}}")}, "/spec/services/app/image", "not an image by digest", ""},
