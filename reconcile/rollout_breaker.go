@@ -133,11 +133,7 @@ func (d *decision) question() *Question {
 	var said []string
 	for _, name := range failed[:min(len(failed), 4)] {
 		m := a.byName[name]
-		state := "what it served before serves again"
-		if !m.Restored {
-			state = "it is not back at what it served before"
-		}
-		said = append(said, name+" ("+m.Why+"; "+state+")")
+		said = append(said, name+" ("+m.Why+"; "+m.restText()+")")
 	}
 	if more := len(failed) - len(said); more > 0 {
 		said = append(said, fmt.Sprintf("%d more", more))
@@ -167,6 +163,19 @@ func (d *decision) question() *Question {
 			n, len(moved), namesOf(stay), map[bool]string{true: "it is", false: "they are"}[len(stay) == 1], rest)
 	}
 	return q
+}
+
+// restText says what a failed member that came to rest serves.
+func (m *RolloutMember) restText() string {
+	switch {
+	case m.Restored && m.RanNothing():
+		return "it ran nothing before, and serves nothing"
+	case m.Restored:
+		return "what it served before serves again"
+	case m.RanNothing():
+		return "it ran nothing before, and is not back at that"
+	}
+	return "it is not back at what it served before"
 }
 
 // stayText names those that were moved and have no way back, the first few of

@@ -72,7 +72,8 @@ type RolloutMember struct {
 	Begun bool `json:"begun,omitempty"`
 	// Moves says that an attempt of it is under way.
 	Moves bool `json:"moves,omitempty"`
-	// Restored says of a failed one that it serves what it served before.
+	// Restored says of a failed one that it serves what it served before, which may
+	// be nothing.
 	Restored bool `json:"restored,omitempty"`
 	// Accepted failures were answered with continue_anyway: they are counted
 	// in the summary and not by the breaker.
@@ -94,6 +95,10 @@ type RolloutMember struct {
 	Why  string        `json:"why,omitempty"`
 	Log  string        `json:"log,omitempty"` // last output of a failed one
 }
+
+// RanNothing says that the member ran nothing before it was moved: one that
+// failed and is as it was serves nothing.
+func (m *RolloutMember) RanNothing() bool { return m.From.Core == "" }
 
 // Summary counts the members by class; the fields add up to all of them once
 // the rollout is closed.

@@ -19,6 +19,8 @@ type Failure struct {
 	// on its way there.
 	Restored bool `json:"restored"`
 	Moves    bool `json:"moves,omitempty"`
+	// RanNothing says that it ran nothing before: restored, it serves nothing.
+	RanNothing bool `json:"ranNothing,omitempty"`
 }
 
 // What is kept and told of failures, so that ten thousand of them stay small:
@@ -32,9 +34,9 @@ const (
 	tripWhyBytes                   = 512
 )
 
-// failure is a failed member as it is told.
-func (m *RolloutMember) failure() Failure {
-	return Failure{Tenant: m.Tenant, Why: m.Why, Log: m.Log, Restored: m.Restored, Moves: m.Moves}
+// Failure is a failed member as it is told.
+func (m *RolloutMember) Failure() Failure {
+	return Failure{Tenant: m.Tenant, Why: m.Why, Log: m.Log, Restored: m.Restored, Moves: m.Moves, RanNothing: m.RanNothing()}
 }
 
 // Failed returns the members of a rollout that failed and were not accepted as
@@ -47,7 +49,7 @@ func (r *Rollouts) Failed(id string) []Failure {
 	var out []Failure
 	for _, m := range a.members {
 		if m.Class == ClassFailed && !m.Accepted {
-			out = append(out, m.failure())
+			out = append(out, m.Failure())
 		}
 	}
 	return out
@@ -72,7 +74,7 @@ func (d *decision) tellTrip(why string, floor bool) {
 			log = m.Log
 		}
 		if len(told) < tripFailures {
-			f := m.failure()
+			f := m.Failure()
 			f.Why, f.Log = beginOf(f.Why, tripWhyBytes), tailOf(f.Log, tripLogLines, tripLogBytes)
 			told = append(told, f)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/agent"
 	"github.com/gitops-fleet/reconcile/reconcile/sim/fleet"
@@ -52,7 +53,7 @@ func drill(tenants int, asks bool) agent.RolloutView {
 					return member("upgraded")
 				}
 				m := member("failed")
-				m.RolloutMember = reconcile.RolloutMember{Class: reconcile.ClassFailed, Restored: true, Why: "GET /health: 500", Log: "listening on :8080\nfatal: no such table: users\n"}
+				m.RolloutMember = reconcile.RolloutMember{Class: reconcile.ClassFailed, Restored: true, From: plans.Target{Core: "g1:670da367"}, Why: "GET /health: 500", Log: "listening on :8080\nfatal: no such table: users\n"}
 				return m
 			})
 		case 2:

@@ -137,7 +137,7 @@ func writeFailed(w io.Writer, rollout string, failed []agent.FailedTenant) {
 		if n++; n > few {
 			continue
 		}
-		fmt.Fprintf(w, "         failed %s: %s; %s\n", f.Tenant, orDash(f.Why), backText(f.Tenant, f.Restored, f.Moves))
+		fmt.Fprintf(w, "         failed %s: %s; %s\n", f.Tenant, orDash(f.Why), backText(f.Failure))
 		writeLogEnd(w, f.Log, lines)
 	}
 	if n > few {
@@ -146,14 +146,16 @@ func writeFailed(w io.Writer, rollout string, failed []agent.FailedTenant) {
 }
 
 // backText says whether a tenant that failed is back.
-func backText(tenant string, restored, moves bool) string {
+func backText(f reconcile.Failure) string {
 	switch {
-	case restored:
+	case f.Restored && f.RanNothing:
+		return "it ran nothing before, and serves nothing"
+	case f.Restored:
 		return "it serves what it served before"
-	case moves:
+	case f.Moves:
 		return "it is on its way back"
 	}
-	return "it is not back: reconcile explain " + tenant
+	return "it is not back: reconcile explain " + f.Tenant
 }
 
 // ask says that one of the rollouts waits for an answer.

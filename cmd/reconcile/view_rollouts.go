@@ -278,7 +278,7 @@ func writeFailures(b *strings.Builder, r *agent.RolloutView, most int, logs bool
 			if n++; n > most {
 				continue
 			}
-			fmt.Fprintf(b, "failed   %s: %s; %s\n", m.Tenant, orDash(m.Why), backText(m.Tenant, m.Restored, m.Moves))
+			fmt.Fprintf(b, "failed   %s: %s; %s\n", m.Tenant, orDash(m.Why), backText(m.Failure()))
 			if logs {
 				writeLog(b, m.Log)
 			}

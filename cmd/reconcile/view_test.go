@@ -92,7 +92,7 @@ func TestScreens(t *testing.T) {
 		Summary: reconcile.Summary{Upgraded: 2, Failed: 6}, Trip: &reconcile.Trip{Why: "6 failures in a row", Question: &reconcile.Question{ID: "ro-1f3a2b.trip1-9c4e", Since: noon,
 			Text: "rollout ro-1f3a2b of template platform is stopped: 6 failures in a row", Answers: map[string]string{"abort": "leave the 2 that were moved", "retry": "try the 6 failed again"}}}}}}}
 	for i, name := range fifty[:6] {
-		f := reconcile.Failure{Tenant: name, Why: "app was not healthy within 1m0s; its last answer: GET /health: 500", Log: "listening\nno database\nretrying\npanic: no database\n", Restored: i != 1, Moves: i == 1}
+		f := reconcile.Failure{Tenant: name, Why: "app was not healthy within 1m0s; its last answer: GET /health: 500", Log: "listening\nno database\nretrying\npanic: no database\n", Restored: i != 1, Moves: i == 1, RanNothing: i == 2}
 		tripped.Failed = append(tripped.Failed, agent.FailedTenant{Rollout: "ro-1f3a2b", Failure: f})
 	}
 	for name, draw := range map[string]func(*bytes.Buffer){
