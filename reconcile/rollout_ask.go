@@ -91,7 +91,7 @@ func (d *decision) batchQuestion(number int) *Question {
 			"; so far " + moved,
 		Answers: map[string]string{
 			Proceed:      "let " + plural(len(places), "tenant", "tenants") + " of " + BatchName(number) + " move",
-			AbortRollout: fmt.Sprintf("leave what was moved, and withhold the target from the remaining %d", len(a.members)-a.next),
+			AbortRollout: "leave what was moved, and " + d.rest().withholdText(),
 		}}
 }
 

@@ -124,12 +124,7 @@ func (d *decision) question() *Question {
 	}
 	id := fmt.Sprintf("%s.trip%d-%s", a.ID, a.Trips, digest(8, about...))
 	moved, stay := d.movedOnes(a)
-	rest := 0
-	for _, m := range a.members {
-		if m.Class == ClassPending {
-			rest++
-		}
-	}
+	rest := d.rest()
 	var said []string
 	for _, name := range failed[:min(len(failed), 4)] {
 		m := a.byName[name]
@@ -148,8 +143,8 @@ func (d *decision) question() *Question {
 	}
 	q := &Question{ID: id, Since: d.now, Text: text + ": " + strings.Join(said, "; "),
 		Answers: map[string]string{
-			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and move the remaining %d%s", len(failed), rest, goOn),
-			AbortRollout:   fmt.Sprintf("leave the %d that were moved, and withhold the target from the remaining %d", len(moved), rest),
+			ContinueAnyway: fmt.Sprintf("leave the %d failed as they are and %s", len(failed), rest.moveText(goOn)),
+			AbortRollout:   fmt.Sprintf("leave the %d that were moved, and %s", len(moved), rest.withholdText()),
 			RetryFailed:    fmt.Sprintf("try the %d failed again, then %s", len(failed), again),
 		}}
 	if len(stay) > 0 {
@@ -157,10 +152,10 @@ func (d *decision) question() *Question {
 	}
 	switch n := len(moved) - len(stay); {
 	case len(stay) == 0:
-		q.Answers[RollbackMoved] = fmt.Sprintf("take the %d that were moved back to what they came from, and withhold the target from the remaining %d", n, rest)
+		q.Answers[RollbackMoved] = fmt.Sprintf("take the %d that were moved back to what they came from, and %s", n, rest.withholdText())
 	case n > 0:
-		q.Answers[RollbackMoved] = fmt.Sprintf("take %d of the %d that were moved back to what they came from, leave %s as %s, and withhold the target from the remaining %d",
-			n, len(moved), namesOf(stay), map[bool]string{true: "it is", false: "they are"}[len(stay) == 1], rest)
+		q.Answers[RollbackMoved] = fmt.Sprintf("take %d of the %d that were moved back to what they came from, leave %s as %s, and %s",
+			n, len(moved), namesOf(stay), map[bool]string{true: "it is", false: "they are"}[len(stay) == 1], rest.withholdText())
 	}
 	return q
 }

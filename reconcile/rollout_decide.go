@@ -101,7 +101,7 @@ func (d *decision) begin() bool {
 	}
 	d.whole = true
 	a := d.run
-	text := a.ID + " moves " + plural(len(members), "tenant", "tenants") + " of " + d.subject() + " by policy " + d.policy
+	text := a.ID + " moves " + d.rest().membersText() + " of " + d.subject() + " by policy " + d.policy
 	if len(members) > 0 && members[0].Why != "" {
 		a.Note = members[0].Why
 		text += "; " + a.Note

@@ -187,6 +187,10 @@ func (s *waveStory) command(f []string) {
 		for _, name := range args {
 			fmt.Fprintf(&s.out, "%s runs %s\n", name, s.puppet(name).release)
 		}
+	case "asks":
+		for _, r := range s.runs.Open() {
+			s.answersTo(r.Question())
+		}
 	case "why":
 		fmt.Fprintf(&s.out, "%s: %s\n", args[0], s.puppet(args[0]).permit.Why)
 	default:
@@ -199,16 +203,19 @@ func (s *waveStory) command(f []string) {
 		fmt.Fprintf(&s.out, "%s ! %s: %s\n", e.Time.Sub(start), strings.TrimPrefix(e.Kind, "rollout."), e.Text)
 		if e.Kind == reconcile.RolloutQuestion {
 			r := s.runs.List()[0]
-			q := r.Question()
-			if q == nil {
-				continue
-			}
-			for a, means := range plans.Sorted(q.Answers) {
-				fmt.Fprintf(&s.out, "      %s: %s\n", a, means)
-			}
+			s.answersTo(r.Question())
 		}
 	}
 	s.seen = len(s.events)
+}
+
+func (s *waveStory) answersTo(q *reconcile.Question) {
+	if q == nil {
+		return
+	}
+	for a, means := range plans.Sorted(q.Answers) {
+		fmt.Fprintf(&s.out, "      %s: %s\n", a, means)
+	}
 }
 
 // asks says that a question is open.
