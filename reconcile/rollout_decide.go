@@ -102,8 +102,7 @@ func (d *decision) begin() bool {
 	d.whole = true
 	a := d.run
 	text := a.ID + " moves " + d.rest().membersText() + " of " + d.subject() + " by policy " + d.policy
-	if len(members) > 0 && members[0].Why != "" {
-		a.Note = members[0].Why
+	if a.Note = d.notes(members); a.Note != "" {
 		text += "; " + a.Note
 	}
 	d.event(RolloutPlanned, "", text, "from", a.From, "to", a.To, "template", a.Template, "policy", a.Policy,

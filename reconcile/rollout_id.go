@@ -107,6 +107,34 @@ func (l *lane) chooseCanaries(members []*RolloutMember) {
 	}
 }
 
+// notes says what is unusual about how a rollout was formed, "" if nothing is.
+func (l *lane) notes(members []*RolloutMember) string {
+	var notes []string
+	if len(members) > 0 && members[0].Why != "" {
+		notes = append(notes, members[0].Why)
+	}
+	if len(l.rules.Rings) > 0 && l.template != "" {
+		seen, outside := map[string]bool{}, 0
+		for _, other := range plans.Sorted(l.all.lanes) {
+			if other.policy != l.policy {
+				continue
+			}
+			for _, s := range other.order { // a ring may be of another template alone
+				seen[s.want.Labels["ring"]] = true
+			}
+		}
+		for _, m := range members {
+			if !slices.Contains(l.rules.Rings, m.Ring) {
+				outside++
+			}
+		}
+		if note := l.rules.RingsNote(seen, outside); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return strings.Join(notes, "; ")
+}
+
 // sameRing says that two members may be in one batch: where the policy has rings,
 // none reaches from one into the next.
 func sameRing(rules *plans.BatchPolicy, a, b *RolloutMember) bool {

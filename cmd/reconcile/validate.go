@@ -43,6 +43,7 @@ type validation struct {
 	Commit   string          `json:"commit,omitempty"`
 	Fleet    string          `json:"fleet,omitempty"`
 	Tenants  int             `json:"tenants"`
+	Notes    []string        `json:"notes,omitempty"` // what holds, and is likely not meant
 	Problems []plans.Problem `json:"problems"`
 }
 
@@ -63,10 +64,11 @@ func (p *program) check(ctx context.Context, set settings) error {
 	case err != nil:
 		return err
 	}
-	v := validation{Valid: true, Commit: rev.Commit.Hash, Fleet: rev.Plan.Fleet, Tenants: len(rev.Plan.Tenants), Problems: []plans.Problem{}}
+	v := validation{Valid: true, Commit: rev.Commit.Hash, Fleet: rev.Plan.Fleet, Tenants: len(rev.Plan.Tenants), Notes: rev.Plan.Notes(), Problems: []plans.Problem{}}
 	if set.Output == "json" {
 		return p.json(v)
 	}
 	fmt.Fprintf(p.stdout, "valid: fleet %s, %s\n", v.Fleet, counted(v.Tenants, "tenant"))
+	writeNotes(p.stdout, v.Notes)
 	return nil
 }

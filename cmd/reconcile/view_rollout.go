@@ -114,6 +114,9 @@ func writeOpenRollouts(w io.Writer, list []reconcile.Rollout, failed []agent.Fai
 			at = reconcile.BatchName(r.Batch)
 		}
 		fmt.Fprintf(w, "rollout %s%s is %s, at %s: %s of %d\n", r.ID, ofTemplate(r.Template), r.Phase, at, r.Summary, r.Size)
+		if r.Note != "" {
+			fmt.Fprintf(w, "         note: %s\n", r.Note)
+		}
 		if r.Question() == nil && r.Gate.Why != "" {
 			fmt.Fprintf(w, "         waits for %s: %s; %s\n", r.Gate.For, r.Gate.Why, r.Gate.Next)
 		}

@@ -115,6 +115,9 @@ func (s screen) header(b *strings.Builder, r *agent.RolloutView) {
 		}
 		line("waits", text)
 	}
+	if r.Note != "" {
+		line("note", r.Note)
+	}
 	if !r.ETA.IsZero() && r.Question == nil {
 		line("ends", "about "+clockText(r.ETA, r.Since)+", if nothing fails")
 	}
