@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -55,10 +56,18 @@ func (p *program) preview(ctx context.Context, set settings) error {
 	} else {
 		writePreview(p.stdout, out, width(p.stdout))
 	}
+	return out.status()
+}
+
+// status is what the dry-run ends with: what waits for a person says so first,
+// and what would only begin later is a change all the same.
+func (v previewResult) status() error {
+	asks := slices.ContainsFunc(v.Rollouts, func(r agent.PlannedRollout) bool { return r.Question != nil })
+	later := slices.ContainsFunc(v.Rollouts, func(r agent.PlannedRollout) bool { return r.Later() })
 	switch {
-	case len(out.Blocked) > 0:
+	case len(v.Blocked) > 0 || asks:
 		return status(exitBlocked)
-	case len(out.Changes) > 0:
+	case len(v.Changes) > 0 || later:
 		return status(exitChanges)
 	}
 	return nil

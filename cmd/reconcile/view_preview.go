@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
 )
 
 // change is a word of change: its glyph, as in diffs, and what it means.
@@ -81,7 +84,11 @@ func writePreview(w io.Writer, v previewResult, columns int) {
 		fmt.Fprintf(w, "blocked  %s: %s\n", r.Tenant, r.Why)
 		writeQuestion(w, r.Question)
 	}
-	fmt.Fprintf(w, "\n%s; at least %s of probes, bakes and drains\n", v.counts(), v.Takes.Round(time.Second))
+	of := "probes, bakes and drains"
+	if slices.ContainsFunc(v.Rollouts, func(r agent.PlannedRollout) bool { return r.Windows != "" }) {
+		of = "probes, bakes, drains and closed windows"
+	}
+	fmt.Fprintf(w, "\n%s; at least %s of %s\n", v.counts(), takesText(v.Takes), of)
 }
 
 // counts says how many tenants change in which way.
@@ -92,11 +99,22 @@ func (v previewResult) counts() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, c.op))
 		}
 	}
+	if n := v.Summary["later"]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d later", n))
+	}
 	parts = append(parts, fmt.Sprintf("%d unchanged", v.Summary["unchanged"]))
 	if len(v.Blocked) > 0 {
 		parts = append(parts, fmt.Sprintf("%d blocked", len(v.Blocked)))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// takesText is a duration to the second; where it is long, in days.
+func takesText(d time.Duration) string {
+	if d >= 48*time.Hour {
+		return spanText(d)
+	}
+	return d.Round(time.Second).String()
 }
 
 var longDigest = regexp.MustCompile(`(sha256:[0-9a-f]{8})[0-9a-f]{56}`)

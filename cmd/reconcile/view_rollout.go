@@ -22,12 +22,16 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 		case r.Goes:
 			word = "goes on to move"
 		}
-		fmt.Fprintf(w, "rollout %s %s %d tenants%s by policy %s, at least %s\n", r.ID, word, r.Members, ofTemplate(r.Template), r.Policy, r.Takes.Round(time.Second))
+		fmt.Fprintf(w, "rollout %s %s %s%s by policy %s, %s\n", r.ID, word, moversText(&r), ofTemplate(r.Template), r.Policy, lastsText(&r))
 		var t table
 		members := map[int][]string{} // by row
 		for _, b := range r.Batches {
 			members[len(t)] = b.Tenants
-			t = append(t, []string{"    " + b.Name, fmt.Sprint(len(b.Tenants)), ""})
+			name := "    " + b.Name
+			if b.Later {
+				name += ", later"
+			}
+			t = append(t, []string{name, fmt.Sprint(len(b.Tenants)), ""})
 		}
 		for _, p := range r.Passed {
 			t = append(t, []string{"    " + string(p.Class), p.Tenant, p.Why})
@@ -55,6 +59,23 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 			fmt.Fprintf(w, "           played, %s: %s\n", a.Answer, then)
 		}
 	}
+}
+
+// moversText says how many of its members a rollout moves.
+func moversText(r *agent.PlannedRollout) string {
+	if r.Moves == r.Members {
+		return counted(r.Members, "tenant")
+	}
+	return fmt.Sprintf("%d of %s", r.Moves, counted(r.Members, "tenant"))
+}
+
+// lastsText says how long a rollout takes, as far as that can be told.
+func lastsText(r *agent.PlannedRollout) string {
+	text := "at least " + takesText(r.Takes)
+	if r.Later() {
+		text += " until it waits"
+	}
+	return text
 }
 
 // writeUnbatched draws the changes of tenants without a batch policy.

@@ -84,10 +84,13 @@ func TestScreens(t *testing.T) {
 				{Dataset: observed.Dataset{ID: "tank/acme/a2@a4", Role: observed.Origin, Ready: true, Bytes: 1 << 10, Created: noon, Holds: []string{"backup"}}, Use: "snapshot, taken before a change", Left: -1}}},
 		{Dataset: observed.Dataset{ID: "acme.logs", Volume: "logs", Driver: "dir", Role: observed.Live, Ready: true, Bytes: 17}, Use: "serves (g1:1dc0f700 in green)", Left: -1},
 	}}
-	planned := previewResult{rev: preview.rev, Preview: agent.Preview{Rollouts: []agent.PlannedRollout{{ID: "ro-1f3a2b", Policy: "standard", Template: "platform", Members: 50,
+	planned := previewResult{rev: preview.rev, Preview: agent.Preview{Rollouts: []agent.PlannedRollout{{ID: "ro-1f3a2b", Policy: "standard", Template: "platform", Members: 51, Moves: 50,
 		Batches: []agent.PlannedBatch{{Name: "canary", Tenants: fifty[:2]}, {Name: "batch 1", Tenants: fifty[2:22]}, {Name: "batch 2", Tenants: fifty[22:]}},
 		Passed:  []agent.PassedOver{{Tenant: "initech", Class: reconcile.ClassHeld, Why: "their audit"}}, Breaker: "2 failures in a row", Takes: time.Hour}},
 		Unbatched: []agent.PlannedChange{{Template: "odd", Tenants: fifty[:14], Breaker: "stops at the first failure"}}}}
+	later := previewResult{rev: preview.rev, Preview: agent.Preview{Summary: map[string]int{"replace": 1, "later": 3}, Takes: 50 * time.Hour, Rollouts: []agent.PlannedRollout{{ID: "ro-1f3a2b", Policy: "standard", Template: "platform",
+		Members: 4, Moves: 4, Batches: []agent.PlannedBatch{{Name: "canary", Tenants: fifty[:1]}, {Name: "batch 1", Tenants: fifty[1:3], Later: true}, {Name: "batch 2", Tenants: fifty[3:4], Later: true}},
+		Breaker: "the first failure, stops it and asks", Ends: reconcile.RolloutWaiting, Waits: "frozen until the end of 2099-12-31; batch 1 begins at 2100-01-01 00:00", Takes: 50 * time.Hour}}}}
 	tripped := statusResult{Status: agent.Status{Fleet: "demo", Node: "host-1", Rollouts: []reconcile.Rollout{{ID: "ro-1f3a2b", Template: "platform", Phase: reconcile.RolloutWaiting, Batch: 1, Size: 50,
 		Summary: reconcile.Summary{Upgraded: 2, Failed: 6}, Trip: &reconcile.Trip{Why: "6 failures in a row", Question: &reconcile.Question{ID: "ro-1f3a2b.trip1-9c4e", Since: noon,
 			Text: "rollout ro-1f3a2b of template platform is stopped: 6 failures in a row", Answers: map[string]string{"abort": "leave the 2 that were moved", "retry": "try the 6 failed again"}}}}}}}
@@ -103,12 +106,13 @@ func TestScreens(t *testing.T) {
 		"status_none": func(b *bytes.Buffer) {
 			writeStatus(b, statusResult{Status: agent.Status{Fleet: "demo", Node: "host-1"}}, 0)
 		},
-		"preview":             func(b *bytes.Buffer) { writePreview(b, preview, 0) },
-		"preview_80":          func(b *bytes.Buffer) { writePreview(b, preview, 80) },
-		"preview_rollouts":    func(b *bytes.Buffer) { writePreview(b, planned, 0) },
-		"preview_rollouts_80": func(b *bytes.Buffer) { writePreview(b, planned, 80) },
-		"status_tripped":      func(b *bytes.Buffer) { writeStatus(b, tripped, 0) },
-		"preview_none":        func(b *bytes.Buffer) { writePreview(b, previewResult{}, 0) },
+		"preview":                func(b *bytes.Buffer) { writePreview(b, preview, 0) },
+		"preview_80":             func(b *bytes.Buffer) { writePreview(b, preview, 80) },
+		"preview_rollouts":       func(b *bytes.Buffer) { writePreview(b, planned, 0) },
+		"preview_rollouts_later": func(b *bytes.Buffer) { writePreview(b, later, 100) },
+		"preview_rollouts_80":    func(b *bytes.Buffer) { writePreview(b, planned, 80) },
+		"status_tripped":         func(b *bytes.Buffer) { writeStatus(b, tripped, 0) },
+		"preview_none":           func(b *bytes.Buffer) { writePreview(b, previewResult{}, 0) },
 		"pass": func(b *bytes.Buffer) {
 			writeOutcome(b, agent.Outcome{Actions: 24, Took: 7840 * time.Millisecond, Due: []agent.Due{{Tenant: "acme", At: noon, What: "the way back to g1:670da367 is kept until 12:00"}}})
 		},
@@ -139,5 +143,31 @@ func TestScreens(t *testing.T) {
 				t.Errorf("screen %s:\n%s\nwant:\n%s", name, b.String(), want)
 			}
 		})
+	}
+}
+
+// TestPreviewStatus: what would only begin later is a change, and what waits for a
+// person says so.
+func TestPreviewStatus(t *testing.T) {
+	batches := func(later bool) []agent.PlannedRollout {
+		return []agent.PlannedRollout{{Batches: []agent.PlannedBatch{{Name: "canary", Tenants: []string{"a"}}, {Name: "batch 1", Tenants: []string{"b"}, Later: later}}}}
+	}
+	asked := batches(true)
+	asked[0].Question = asks
+	for _, c := range []struct {
+		name string
+		agent.Preview
+		want error
+	}{
+		{"nothing", agent.Preview{}, nil},
+		{"a rollout that went on by itself", agent.Preview{Rollouts: batches(false)}, nil},
+		{"changes", agent.Preview{Changes: []agent.Change{{}}}, status(exitChanges)},
+		{"later", agent.Preview{Rollouts: batches(true)}, status(exitChanges)},
+		{"a question of a rollout", agent.Preview{Rollouts: asked}, status(exitBlocked)},
+		{"blocked", agent.Preview{Blocked: []reconcile.Report{held}, Changes: []agent.Change{{}}}, status(exitBlocked)},
+	} {
+		if got := (previewResult{Preview: c.Preview}).status(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 type Preview struct {
 	Commit  string         `json:"commit"`
 	Changes []Change       `json:"changes"`
-	Summary map[string]int `json:"summary"` // tenants by op, and "unchanged", "blocked", "actions"
+	Summary map[string]int `json:"summary"` // tenants by op, and "unchanged", "blocked", "actions", "later"
 
 	// Rollouts are those that would be formed or go on, in order.
 	Rollouts []PlannedRollout `json:"rollouts,omitempty"`
@@ -29,7 +29,8 @@ type Preview struct {
 	Ports []PortChoice `json:"ports,omitempty"`
 	// Blocked are the tenants that would wait for a person at the end.
 	Blocked []reconcile.Report `json:"blocked,omitempty"`
-	// Takes is how long it would take by bakes, drains and probes alone.
+	// Takes is how long it would take by bakes, drains, probes and closed windows
+	// alone.
 	Takes time.Duration `json:"takes"`
 	// Unseen says which parts of the host could not be seen: what is said of
 	// them is a guess.
@@ -108,8 +109,34 @@ func (w *rehearsal) preview(ctx context.Context) Preview {
 	}
 	slices.SortFunc(p.Blocked, func(x, y reconcile.Report) int { return cmp.Compare(x.Tenant, y.Tenant) })
 	p.Summary["blocked"] = len(p.Blocked)
-	p.Summary["unchanged"] = max(0, len(w.engine.members)-len(p.Changes))
+	p.Summary["later"], p.Summary["unchanged"] = w.others(p.Rollouts)
 	return p
+}
+
+// others counts the tenants that would move after what was played, and those
+// that nothing is done with.
+func (w *rehearsal) others(rollouts []PlannedRollout) (later, unchanged int) {
+	touched := map[string]bool{}
+	for _, name := range w.order {
+		touched[name] = true
+	}
+	for _, r := range rollouts {
+		for _, b := range r.Batches {
+			if !b.Later {
+				continue
+			}
+			later += len(b.Tenants)
+			for _, name := range b.Tenants {
+				touched[name] = true
+			}
+		}
+	}
+	for name := range w.engine.members {
+		if !touched[name] {
+			unchanged++
+		}
+	}
+	return later, unchanged
 }
 
 func (w *rehearsal) change(ctx context.Context, name string) Change {

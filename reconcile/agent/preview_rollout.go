@@ -18,7 +18,11 @@ type PlannedRollout struct {
 	// Goes says that it is under way already.
 	Goes    bool `json:"goes,omitempty"`
 	Members int  `json:"members"`
-	// Batches are in order; a member that is passed over is in none.
+	// Moves is how many of them it would move, now or later: those that are passed
+	// over and those it has moved already are not counted.
+	Moves int `json:"moves"`
+	// Batches are in order; a member that is passed over is in none. One that is
+	// moved in part is there twice, the second with Later.
 	Batches []PlannedBatch `json:"batches"`
 	// Passed are the members that would not be moved, and why.
 	Passed []PassedOver `json:"passed,omitempty"`
@@ -59,6 +63,15 @@ type PlayedAnswer struct {
 type PlannedBatch struct {
 	Name    string   `json:"name"` // canary, batch 1, …
 	Tenants []string `json:"tenants"`
+	// Later says that they wait for something the dry-run does not see the end of,
+	// which Waits or Question of the rollout names: so they would be batched by the
+	// policy as it is now.
+	Later bool `json:"later,omitempty"`
+}
+
+// Later says that some of its members would move after what was played.
+func (p *PlannedRollout) Later() bool {
+	return slices.ContainsFunc(p.Batches, func(b PlannedBatch) bool { return b.Later })
 }
 
 // PassedOver is a member that would not be moved.
@@ -78,12 +91,12 @@ func (w *rehearsal) rollouts() []PlannedRollout {
 		if w.past[r.ID] {
 			continue
 		}
-		out = append(out, w.rollout(r, runs.Members(r.ID)))
+		out = append(out, w.rollout(r, runs.Foresee(r.ID)))
 	}
 	return out
 }
 
-func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMember) PlannedRollout {
+func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.PlannedMember) PlannedRollout {
 	p := PlannedRollout{ID: r.ID, Policy: r.Policy, Template: r.Template, From: r.From, To: r.To, Members: r.Size,
 		Goes: r.Planned.Before(w.begin), Batches: []PlannedBatch{}, Ends: r.Phase, Breaker: breakerText(r), Note: r.Note, Question: r.Question()}
 	policy := w.engine.rollout.runs.Policy(r.ID)
@@ -92,22 +105,44 @@ func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.RolloutMemb
 		p.Approval = "a person is asked before each batch"
 	}
 	if !r.Phase.Closed() {
-		p.Waits = r.Gate.Why
+		p.Waits = waitsText(&r.Gate)
 	}
 	p.Takes = w.lasts(r)
-	for _, m := range members {
-		if m.Batch == 0 || m.Class != reconcile.ClassUpgraded && m.Class != reconcile.ClassMoving && m.Class != reconcile.ClassPending {
-			p.Passed = append(p.Passed, PassedOver{m.Tenant, m.Class, m.Why})
-			continue
-		}
-		name := reconcile.BatchName(m.Batch)
-		if n := len(p.Batches); n == 0 || p.Batches[n-1].Name != name {
-			p.Batches = append(p.Batches, PlannedBatch{Name: name})
-		}
-		b := &p.Batches[len(p.Batches)-1]
-		b.Tenants = append(b.Tenants, m.Tenant)
+	for i := range members {
+		p.take(&members[i], w.begin)
 	}
 	return p
+}
+
+// take puts a member into its batch, or to those that are passed over.
+func (p *PlannedRollout) take(m *reconcile.PlannedMember, begin time.Time) {
+	class, why := m.Class, m.Why
+	if class == reconcile.ClassPending {
+		class, why = m.Would, m.Because // ClassPending: it would be started
+	}
+	moves := class == reconcile.ClassPending || class == reconcile.ClassMoving || class == reconcile.ClassUpgraded
+	if m.In == 0 || !moves {
+		p.Passed = append(p.Passed, PassedOver{m.Tenant, class, why})
+		return
+	}
+	if class != reconcile.ClassUpgraded || !m.Since.Before(begin) {
+		p.Moves++
+	}
+	name, later := reconcile.BatchName(m.In), class == reconcile.ClassPending
+	at := slices.IndexFunc(p.Batches, func(b PlannedBatch) bool { return b.Name == name && b.Later == later })
+	if at < 0 {
+		at = len(p.Batches)
+		p.Batches = append(p.Batches, PlannedBatch{Name: name, Later: later})
+	}
+	p.Batches[at].Tenants = append(p.Batches[at].Tenants, m.Tenant)
+}
+
+// waitsText says what a rollout would come to wait for, and what then.
+func waitsText(g *reconcile.Gate) string {
+	if g.Next == "" {
+		return g.Why
+	}
+	return g.Why + "; " + g.Next
 }
 
 // lasts is how long of the rehearsal a rollout took.
