@@ -16,9 +16,11 @@ import (
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
 
-// Bounds of a dry-run, in virtual time and turns.
+// Bounds of a dry-run, in virtual time and turns. Time in which nothing is in
+// motion until a window opens is leapt over: it counts for windowLimit alone.
 const (
 	dryRunLimit = 30 * 24 * time.Hour
+	windowLimit = 400 * 24 * time.Hour
 	dryRunTurns = 1_000_000
 )
 
@@ -50,6 +52,7 @@ type rehearsal struct {
 	probes     *probes
 	now        time.Time
 	begin      time.Time
+	leapt      time.Duration   // over closed windows
 	past       map[string]bool // rollouts that were closed before
 	commit     string
 	controller string // found beside the real route table
@@ -177,7 +180,7 @@ func (w *rehearsal) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if turns > dryRunTurns || w.now.Sub(w.begin) > dryRunLimit {
+		if turns > dryRunTurns || w.now.Sub(w.begin)-w.leapt > dryRunLimit {
 			return fmt.Errorf("no end is in sight after %s of virtual time", w.now.Sub(w.begin))
 		}
 		worked, err := w.turn(ctx)
@@ -193,10 +196,16 @@ func (w *rehearsal) run(ctx context.Context) error {
 	}
 }
 
-// settled says that nothing is left to wait for: what cannot be seen is not.
+// settled says that nothing is left to wait for: what cannot be seen is not, and
+// neither is a window too far ahead.
 func (w *rehearsal) settled() bool {
-	runs := w.engine.rollout.runs
-	if at := runs.Next(); runs.Moves() || !at.IsZero() && at.Sub(w.begin) < dryRunLimit {
+	at := w.engine.rollout.runs.Next()
+	return w.rests() && (at.IsZero() || at.Sub(w.begin) >= windowLimit)
+}
+
+// rests says that nothing is in motion or about to be, unless a window opens.
+func (w *rehearsal) rests() bool {
+	if w.engine.rollout.runs.Moves() || w.engine.waitsForProbes() && w.probes.unjudged() {
 		return false
 	}
 	for m := range w.engine.open {
@@ -304,8 +313,9 @@ func (w *rehearsal) act(ctx context.Context, job work) error {
 // advance moves virtual time to whatever is due next.
 func (w *rehearsal) advance() bool {
 	next := w.engine.Next()
-	if runs := w.engine.rollout.runs; len(w.engine.open) == 0 && !runs.Moves() && !runs.Next().IsZero() {
-		w.now = next // nothing is in motion until the window opens: no probe is of interest
+	if w.rests() && next.After(w.now) {
+		w.leapt += next.Sub(w.now) // no probe is of interest until the window opens
+		w.now = next
 		return true
 	}
 	if p := w.probes.next(); next.IsZero() || !p.IsZero() && p.Before(next) {

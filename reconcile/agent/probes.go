@@ -110,6 +110,19 @@ func (p *probes) unwell(id instanceID) bool {
 	return t != nil && !t.ok && t.health.Run > 0
 }
 
+// unjudged says that more answers lead to a verdict on some instance that has
+// none.
+func (p *probes) unjudged() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.byID {
+		if t.health.Verdict == observed.Unproven && t.health.Err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // reset forgets every run of answers: time passed that nobody saw.
 func (p *probes) reset() {
 	p.mu.Lock()
