@@ -69,7 +69,7 @@ func copyTree(ctx context.Context, from, to string, o copyOptions) error {
 	if err != nil {
 		return err
 	}
-	// Times of folders last: every file put into one changes them.
+	// Folders last: every file put into one changes its times.
 	for _, finish := range c.folders {
 		if err := finish(); err != nil {
 			return err
@@ -137,15 +137,13 @@ func (c *copier) dir(name string, info fs.FileInfo) error {
 			return err
 		}
 	}
-	out, err := c.dst.Open(name)
+	attrs, err := xattrs(f)
 	if err != nil {
-		return err
+		return fmt.Errorf("copy %s: %w", name, err)
 	}
-	defer out.Close()
-	if err := copyXattrs(f, out); err != nil {
-		return fmt.Errorf("attributes of %s: %w", name, err)
-	}
-	c.folders = append(c.folders, func() error { return c.finish(name, info) })
+	// Set last as well: a default access control list would be given to every
+	// file made after it.
+	c.folders = append(c.folders, func() error { return c.finish(name, info, attrs) })
 	return nil
 }
 
@@ -221,7 +219,7 @@ func (c *copier) node(name string, info fs.FileInfo) error {
 	if err := unix.Mknodat(int(parent.Fd()), path.Base(name), st.Mode, int(st.Rdev)); err != nil {
 		return &fs.PathError{Op: "mknod", Path: name, Err: err}
 	}
-	return c.finish(name, info)
+	return c.finish(name, info, nil)
 }
 
 func (c *copier) file(name string) error {
@@ -243,8 +241,9 @@ func (c *copier) file(name string) error {
 		return err
 	}
 	err = c.content(out, in, now.Size())
+	var attrs []xattr
 	if err == nil {
-		err = copyXattrs(in, out)
+		attrs, err = xattrs(in)
 	}
 	if cerr := out.Close(); err == nil {
 		err = cerr
@@ -252,7 +251,7 @@ func (c *copier) file(name string) error {
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
 	}
-	return c.finish(name, now)
+	return c.finish(name, now, attrs)
 }
 
 // content copies size bytes: by sharing blocks, else range by range, leaving
@@ -328,11 +327,15 @@ func (c *copier) progressed(n int64) {
 	c.progress(drivers.Progress{What: "copy " + c.what, Done: c.done, Total: max(c.total, c.done)})
 }
 
-// finish gives a copied entry owner, mode and times. The owner comes first:
-// changing it clears setuid bits.
-func (c *copier) finish(name string, info fs.FileInfo) error {
+// finish gives a copied entry owner, attributes, mode and times. The owner comes
+// first, for changing it clears capabilities and setuid bits; attributes before
+// the mode, which may forbid to write them.
+func (c *copier) finish(name string, info fs.FileInfo, attrs []xattr) error {
 	st := stat(info)
 	if err := c.dst.Lchown(name, int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	if err := c.setXattrs(name, attrs); err != nil {
 		return err
 	}
 	if err := c.dst.Chmod(name, info.Mode()&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky)); err != nil {
@@ -341,26 +344,47 @@ func (c *copier) finish(name string, info fs.FileInfo) error {
 	return c.dst.Chtimes(name, time.Unix(st.Atim.Unix()), time.Unix(st.Mtim.Unix()))
 }
 
-// copyXattrs copies every extended attribute this user may read and set,
-// access control lists and capabilities among them.
-func copyXattrs(in, out *os.File) error {
-	names, err := listXattrs(in)
+func (c *copier) setXattrs(name string, attrs []xattr) error {
+	if len(attrs) == 0 {
+		return nil
+	}
+	f, err := c.dst.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
+	defer f.Close()
+	for _, a := range attrs {
+		if err := unix.Fsetxattr(int(f.Fd()), a.name, a.value, 0); err != nil {
+			return fmt.Errorf("copy %s: set %s: %w", name, a.name, err)
+		}
+	}
+	return nil
+}
+
+type xattr struct {
+	name  string
+	value []byte
+}
+
+// xattrs returns every extended attribute this user may read, access control
+// lists and capabilities among them.
+func xattrs(f *os.File) ([]xattr, error) {
+	names, err := listXattrs(f)
+	if err != nil {
+		return nil, err
+	}
+	var out []xattr
 	for _, name := range names {
-		value, err := getXattr(in, name)
+		value, err := getXattr(f, name)
 		if errors.Is(err, unix.ENODATA) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
+			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		if err := unix.Fsetxattr(int(out.Fd()), name, value, 0); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
+		out = append(out, xattr{name, value})
 	}
-	return nil
+	return out, nil
 }
 
 func listXattrs(f *os.File) ([]string, error) {

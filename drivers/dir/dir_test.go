@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,13 @@ func lives(t *testing.T, d *dir.Driver) observed.Dataset {
 		must(unix.Mknod(in("null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 	}
 	must(os.Chmod(in("run"), 0o755|os.ModeSetuid))
+	if os.Getuid() == 0 {
+		// net_raw, permitted and effective: what ping has.
+		must(unix.Setxattr(in("run"), "security.capability", []byte("\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), 0))
+	}
+	must(os.WriteFile(in("frozen"), []byte("read only"), 0o600))
+	must(unix.Setxattr(in("frozen"), "user.note", []byte("on what nobody may write"), 0))
+	must(os.Chmod(in("frozen"), 0o400))
 	must(unix.Setxattr(in("hard"), "user.note", []byte("kept"), 0))
 	must(unix.Setxattr(in("deep"), "user.note", []byte("on a folder"), 0))
 	must(os.Chtimes(in("deep/er/file"), old, old))
@@ -124,6 +132,41 @@ func TestCopyIsFaithful(t *testing.T) {
 	}
 	if after := listing(t, set.Path); after != before {
 		t.Error("writing to the clone changed the original")
+	}
+}
+
+// TestCopyOfDefaultACL: what a folder gives to new files is not given to copies of
+// those that were there before it.
+func TestCopyOfDefaultACL(t *testing.T) {
+	d := driver(t, t.TempDir())
+	o := order(plans.Blue, "a1", observed.Live)
+	o.Volume.Copy.Parallel = 8
+	set := create(t, d, o)
+	// user::rwx, user:1234:rwx, group::r-x, mask::rwx, other::---
+	const acl = "\x02\x00\x00\x00" + "\x01\x00\x07\x00\xff\xff\xff\xff" + "\x02\x00\x07\x00\xd2\x04\x00\x00" +
+		"\x04\x00\x05\x00\xff\xff\xff\xff" + "\x10\x00\x07\x00\xff\xff\xff\xff" + "\x20\x00\x00\x00\xff\xff\xff\xff"
+	for i := range 200 {
+		dir := filepath.Join(set.Path, strconv.Itoa(i))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "b"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("made before"), 0o640); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Setxattr(dir, "system.posix_acl_default", []byte(acl), 0); errors.Is(err, unix.EOPNOTSUPP) {
+			t.Skip("the filesystem has no access control lists")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before, after := listing(t, set.Path), listing(t, snaps[0].Path); after != before {
+		t.Errorf("the copy differs:\n%s\nfrom:\n%s", after, before)
 	}
 }
 
