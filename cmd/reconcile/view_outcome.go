@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,19 +40,39 @@ func writeOutcome(w io.Writer, o agent.Outcome) {
 			fmt.Fprintf(w, "         → %s\n", r.Problem.Hint)
 		}
 	}
-	for _, d := range o.Due {
-		if d.What != "" {
-			fmt.Fprintf(w, "later    %s: %s\n", d.Tenant, d.What)
-		}
-	}
+	writeLater(w, o)
 	writeOpenRollouts(w, o.Rollouts, nil)
 	switch {
 	case len(o.Rollouts) > 0 || len(o.Blocked) > 0 || len(o.Waiting) > 0:
-		fmt.Fprintf(w, "not done: %d blocked, %d waiting (%s in %s)\n", len(o.Blocked), len(o.Waiting), counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
+		fmt.Fprintf(w, "not done: %d blocked, %d waiting (%s in %s)\n", len(o.Blocked), len(o.Waiting)+o.Pending, counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
 	case o.Actions == 0:
 		fmt.Fprintln(w, "No changes. Every tenant is where the plan wants it.")
 	default:
 		fmt.Fprintf(w, "done: every tenant is where the plan wants it (%s in %s)\n", counted(o.Actions, "action"), o.Took.Round(10*time.Millisecond))
+	}
+}
+
+// writeLater says what happens by itself later, in one line for all of whom the
+// same is true. What is next for those that are blocked was said of each.
+func writeLater(w io.Writer, o agent.Outcome) {
+	said := map[string]bool{}
+	for _, r := range o.Blocked {
+		said[r.Tenant] = true
+	}
+	var order []string
+	tenants := map[string][]string{}
+	for _, d := range o.Due {
+		if d.What == "" || said[d.Tenant] {
+			continue
+		}
+		if tenants[d.What] == nil {
+			order = append(order, d.What)
+		}
+		tenants[d.What] = append(tenants[d.What], d.Tenant)
+	}
+	for _, what := range order {
+		slices.Sort(tenants[what])
+		fmt.Fprintf(w, "later    %s: %s\n", someNames(tenants[what]), what)
 	}
 }
 

@@ -116,6 +116,15 @@ func TestScreens(t *testing.T) {
 		"pass": func(b *bytes.Buffer) {
 			writeOutcome(b, agent.Outcome{Actions: 24, Took: 7840 * time.Millisecond, Due: []agent.Due{{Tenant: "acme", At: noon, What: "the way back to g1:670da367 is kept until 12:00"}}})
 		},
+		"pass_waits": func(b *bytes.Buffer) {
+			gate := reconcile.Gate{For: reconcile.GateWindow, Why: "no window is open", Next: "batch 1 begins at Sun 2026-03-15 03:00 UTC"}
+			o := agent.Outcome{Took: time.Second, Pending: 14, Blocked: []reconcile.Report{held}, Due: []agent.Due{{Tenant: "acme", At: noon, What: held.Next}},
+				Rollouts: []reconcile.Rollout{{ID: "ro-1f3a2b", Template: "platform", Phase: reconcile.RolloutWaiting, Size: 15, Gate: gate, Note: "ring small has no tenant here"}}}
+			for i := range fifty[:14] {
+				o.Due = append(o.Due, agent.Due{Tenant: fifty[13-i], At: noon, What: "moves when the rollout lets it"})
+			}
+			writeOutcome(b, o)
+		},
 		"pass_none": func(b *bytes.Buffer) { writeOutcome(b, agent.Outcome{}) },
 		"pass_blocked": func(b *bytes.Buffer) {
 			globex := reconcile.Report{Tenant: "globex", State: reconcile.Converged, Why: "runs what the plan says", Question: asks}

@@ -22,6 +22,8 @@ type Outcome struct {
 	Blocked []reconcile.Report `json:"blocked,omitempty"`
 	// Waiting are tenants not where the plan wants them for another reason.
 	Waiting []reconcile.Report `json:"waiting,omitempty"`
+	// Pending is how many tenants beside those wait for their turn in a rollout.
+	Pending int `json:"pending,omitempty"`
 	// Rollouts are those that are not closed.
 	Rollouts []reconcile.Rollout `json:"rollouts,omitempty"`
 	// Due is what happens later by itself, soonest first.
@@ -181,6 +183,14 @@ func (a *Agent) outcome() Outcome {
 	}
 	for m := range e.open {
 		out.Waiting = append(out.Waiting, *m.report)
+	}
+	for i := range out.Rollouts {
+		for _, p := range e.rollout.runs.Foresee(out.Rollouts[i].ID) {
+			m := e.members[p.Tenant]
+			if p.Class == reconcile.ClassPending && p.Would == reconcile.ClassPending && !e.blocked[m] && !e.open[m] {
+				out.Pending++
+			}
+		}
 	}
 	for _, m := range e.wakes {
 		out.Due = append(out.Due, Due{Tenant: m.name, At: m.wake, What: m.report.Next})
