@@ -198,8 +198,9 @@ func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want driv
 
 // copyOf makes the dataset want as a whole copy of from, or finds it made.
 func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder, progress func(drivers.Progress)) (observed.Dataset, error) {
-	if !from.Ready {
-		return observed.Dataset{}, observed.Wrap("copy", from.ID, observed.Conflict, errors.New("it is not whole yet"), "")
+	// Gone may be a disk that is not mounted: nothing of the new version is to blame.
+	if err := from.usable("copy", observed.Environment); err != nil {
+		return observed.Dataset{}, err
 	}
 	d.mu.Lock()
 	m, err := d.mark(want, from.ID)
@@ -207,7 +208,7 @@ func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder
 		d.mu.Unlock()
 		return observed.Dataset{}, err
 	}
-	if old, err := d.read(m.ID); err == nil && old.Ready && !old.Doomed {
+	if old, err := d.read(m.ID); err == nil && old.there() && !old.Doomed {
 		d.mu.Unlock()
 		if old.Origin != from.ID {
 			return observed.Dataset{}, observed.Wrap("copy", m.ID, observed.Conflict, fmt.Errorf("it was made from %s, not from %s", old.Origin, from.ID), "")
@@ -352,20 +353,27 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 
 // Written implements drivers.Storage.
 func (d *Driver) Written(ctx context.Context, dataset, snapshot string) (int64, error) {
+	const op = "measure"
 	m, err := d.find(dataset)
+	if err == nil {
+		err = m.usable(op, observed.Conflict)
+	}
 	if err != nil {
 		return 0, err
 	}
 	since := ""
 	if snapshot != "" {
 		from, err := d.find(snapshot)
+		if err == nil {
+			err = from.usable(op, observed.Conflict)
+		}
 		if err != nil {
 			return 0, err
 		}
 		since = from.Path
 	}
 	bytes, err := written(ctx, m.Path, since)
-	return bytes, d.problem("measure", dataset, err)
+	return bytes, d.problem(op, dataset, err)
 }
 
 // below turns a plan's source into a path that cannot leave the root.

@@ -66,6 +66,18 @@ func (m mark) there() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// usable refuses what has no data to read: half made, or gone, which is of the
+// given class.
+func (m mark) usable(op string, gone observed.Class) error {
+	switch {
+	case !m.Ready, m.Doomed:
+		return observed.Wrap(op, m.ID, observed.Conflict, errors.New("it is not whole"), "")
+	case !m.there():
+		return observed.Wrap(op, m.ID, gone, fmt.Errorf("its data in %s are not there any more", m.Path), "")
+	}
+	return nil
+}
+
 // mark derives identity and place of a dataset from the order, so that the same
 // order meets the same dataset.
 func (d *Driver) mark(want drivers.VolumeOrder, origin string) (mark, error) {

@@ -167,3 +167,63 @@ func TestParallelCopyIsFaithful(t *testing.T) {
 		t.Errorf("%d bytes were written to a copy nobody wrote to, %v", n, err)
 	}
 }
+
+// TestGoneCopyIsMadeAgain: of a copy whose data are gone the mark alone is no copy.
+func TestGoneCopyIsMadeAgain(t *testing.T) {
+	root := t.TempDir()
+	o := order(plans.Blue, "a1", observed.Live)
+	o.Volume.Volatile = true
+	live := create(t, driver(t, root), o)
+	fill := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(live.Path, "accounts"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill("before")
+	to := order(plans.Green, "a2", observed.Live)
+	to.Volume.Volatile = true
+	both := func() (snap, clone observed.Dataset) {
+		t.Helper()
+		d := driver(t, root)
+		snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{live.ID}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clone, err = d.Clone(t.Context(), "id", snaps[0].ID, to, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return snaps[0], clone
+	}
+	snap, clone := both()
+	if err := os.RemoveAll(filepath.Join(root, o.Volume.Source)); err != nil { // a ramdisk
+		t.Fatal(err)
+	}
+	d := driver(t, root)
+	_, err := d.Snapshot(t.Context(), "id", "a2", []string{live.ID}, nil)
+	wantGone(t, err, observed.Environment)
+	_, err = d.Clone(t.Context(), "id", snap.ID, to, nil)
+	wantGone(t, err, observed.Environment)
+	_, err = d.Written(t.Context(), clone.ID, "")
+	wantGone(t, err, observed.Conflict)
+
+	create(t, driver(t, root), o)
+	fill("after")
+	both()
+	for _, set := range []observed.Dataset{snap, clone} {
+		if b, err := os.ReadFile(filepath.Join(set.Path, "accounts")); err != nil || string(b) != "after" {
+			t.Errorf("%s holds %q, %v", set.ID, b, err)
+		}
+		if s := seen(t, root, set.ID); s == nil || !s.Ready {
+			t.Errorf("%s is seen as %+v", set.ID, s)
+		}
+	}
+}
+
+func wantGone(t *testing.T, err error, class observed.Class) {
+	t.Helper()
+	if observed.ClassOf(err) != class || !strings.Contains(fmt.Sprint(err), "not there any more") {
+		t.Errorf("of data that are gone: %v", err)
+	}
+}
