@@ -85,9 +85,16 @@ func (l *lane) chooseCanaries(members []*RolloutMember) {
 	}
 	n := 0
 	var first *RolloutMember
+	var stay names // selected, and may not move
 	for _, m := range members {
 		s := l.all.seats[m.Tenant]
-		if s == nil || !s.mayMove() {
+		if s == nil {
+			continue
+		}
+		if !s.mayMove() {
+			if len(c.Select) > 0 && c.Selects(s.want.Labels) {
+				stay.add(m.Tenant, s.stayText())
+			}
 			continue
 		}
 		if first == nil {
@@ -101,10 +108,26 @@ func (l *lane) chooseCanaries(members []*RolloutMember) {
 			n++
 		}
 	}
-	if n == 0 && first != nil {
-		first.Canary = true
-		first.Why = "no member is selected as canary: the first one is"
+	if n > 0 || first == nil {
+		return
 	}
+	first.Canary = true
+	if stay.n == 0 {
+		first.Why = "no member is selected as canary: the first one is"
+		return
+	}
+	first.Why = "no selected canary may move, so that the first tenant that may is the canary: " + stay.text()
+}
+
+// stayText says why a member may not move, in a word.
+func (s *seat) stayText() string {
+	switch {
+	case s.report.State == Held:
+		return "held"
+	case s.report.Failed:
+		return "withheld"
+	}
+	return "held back"
 }
 
 // notes says what is unusual about how a rollout was formed, "" if nothing is.
