@@ -91,7 +91,7 @@ func (m *machine) tell() {
 	r.Release, r.Reached = rec.Release, rec.Target
 	if w := rec.withheld(m.target); m.want != nil && w != nil {
 		p := m.past()
-		r.Failed = true
+		r.Failed, r.FailedBy = true, w.Why
 		r.Restored = rec.Attempt == nil && (p == nil || m.isPast(p))
 		if r.Restored && p != nil {
 			r.Reached = p.Target
@@ -109,7 +109,7 @@ func (m *machine) tell() {
 		r.Problem = cloneProblem(&t.Problem)
 	}
 	if a := rec.Attempt; a != nil && a.Back && !a.blameless() && a.Target == m.target {
-		r.Failed = true
+		r.Failed, r.FailedBy = true, a.Why
 		if r.Problem == nil {
 			// What it failed by, with the last output, before that is gone with
 			// the instance.

@@ -1,6 +1,10 @@
 package reconcile
 
-import "github.com/gitops-fleet/reconcile/plans"
+import (
+	"cmp"
+
+	"github.com/gitops-fleet/reconcile/plans"
+)
 
 // following is the number of the batch after one, when the member at place next
 // is its first.
@@ -48,8 +52,10 @@ func (l *lane) passes(m *RolloutMember) (Class, string) {
 		return ClassUpgraded, ""
 	case s.report.State == Held:
 		return ClassHeld, s.report.Why
+	case s.report.Failed && !m.Retry && s.report.InMotion:
+		return ClassSkipped, cmp.Or(s.report.FailedBy, s.report.Why) // it is on its way back for a moment only
 	case s.report.Failed && !m.Retry, s.report.State == HeldBack && !s.report.Failed:
-		return ClassSkipped, s.report.Why // also while it is still on its way back from something else
+		return ClassSkipped, s.report.Why
 	}
 	return ClassPending, ""
 }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -124,7 +125,7 @@ func (d *decision) judge(m *RolloutMember, r *Report) {
 			if r.Problem != nil {
 				log = r.Problem.Log
 			}
-			d.fails(m, r.Why, log)
+			d.fails(m, cmp.Or(r.FailedBy, r.Why), log)
 		}
 	case r.State == Held && !r.Done:
 		a.class(m, ClassHeld, r.Why, d.now)

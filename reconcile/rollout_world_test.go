@@ -163,7 +163,7 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 	case p.held:
 		r.State, r.Why = reconcile.Held, "a person holds it"
 	case reason != "" && !r.Done:
-		r.State, r.Reason, r.Why = reconcile.HeldBack, reason, "it answered 500"
+		r.State, r.Reason, r.Why = reconcile.HeldBack, reason, "it is held back here: it answered 500"
 	case p.degraded:
 		r.State, r.Why = reconcile.Degraded, "it answers 503"
 	case !r.Done:
@@ -191,7 +191,7 @@ func (p *puppet) speak(now time.Time, bad func(release string) bool) reconcile.R
 		r.OneWay = "what it ran before is not on record"
 	}
 	if reason != "" {
-		r.Failed, r.Restored = true, p.until.IsZero()
+		r.Failed, r.Restored, r.FailedBy = true, p.until.IsZero(), "it answered 500"
 		r.Problem = &observed.Problem{Op: "verify", Class: observed.Refused, Text: r.Why, Log: p.log}
 	}
 	return r

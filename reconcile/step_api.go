@@ -172,6 +172,8 @@ type Report struct {
 	Done     bool `json:"done,omitempty"`
 	Failed   bool `json:"failed,omitempty"`
 	Restored bool `json:"restored,omitempty"`
+	// FailedBy is why it failed, by itself: Why also says what comes of it.
+	FailedBy string `json:"failedBy,omitempty"`
 	// Reached is the target last reached whole.
 	Reached plans.Target `json:"reached,omitzero"`
 	// NoWayBack says why the tenant cannot go back though the rollout told it to.
