@@ -27,11 +27,18 @@ func writeSimulation(w io.Writer, r fleet.Result) {
 			text string
 		}{
 			{v.Completed, "every tenant is moved"}, {v.Tripped, "the breaker trips, and a person is asked"},
-			{v.RolledBack, "the breaker trips, and what was moved goes back"}, {v.Other, "it comes to neither"},
+			{v.RolledBack, "the breaker trips, and what was moved goes back"}, {v.Other, "it neither moves all nor trips"},
 		} {
 			if e.n > 0 {
 				fmt.Fprintf(w, "  %7s  %s\n", percent(float64(e.n)/runs), e.text)
 			}
+		}
+		for _, g := range v.Waits {
+			then := ""
+			if g.Next != "" {
+				then = "; " + g.Next
+			}
+			fmt.Fprintf(w, "           in %s it waits for %s: %s%s\n", counted(g.Runs, "run"), g.For, g.Why, then)
 		}
 		t := table{{"", "half of the runs", "9 of 10", "worst"}}
 		if v.Completed > 0 {

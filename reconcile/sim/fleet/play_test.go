@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,31 @@ func TestPlay(t *testing.T) {
 		t.Errorf("some fail: %+v", w)
 	}
 	t.Logf("%+v", r)
+}
+
+// TestPlayWaits: where runs come to no end, the gate is named that they stand at.
+func TestPlayWaits(t *testing.T) {
+	for _, c := range []struct {
+		policy plans.BatchPolicy
+		gate   reconcile.GateFor
+		why    string
+	}{
+		{plans.BatchPolicy{BatchSize: 5, MinHealthy: "5"}, reconcile.GateFloor, "5 of 5 tenants are healthy (minHealthy 5)"},
+		{plans.BatchPolicy{BatchSize: 5, Freeze: []plans.Freeze{{From: "2020-01-01", To: "2099-12-31"}}}, reconcile.GateWindow, "frozen until the end of 2099-12-31"},
+	} {
+		r, err := Play(platform(5, c.policy), Options{Seeds: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := r.Waves[0]
+		if w.Other != 10 || len(w.Waits) != 1 || w.Waits[0].For != c.gate || w.Waits[0].Runs != 10 || !strings.HasPrefix(w.Waits[0].Why, c.why) {
+			t.Errorf("%s: %+v", c.gate, w)
+		}
+	}
+	r, err := Play(platform(5, plans.BatchPolicy{BatchSize: 5, MinHealthy: "4"}), Options{Seeds: 10})
+	if err != nil || r.Waves[0].Completed != 10 || r.Waves[0].Waits != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
 }
 
 // TestPlayIsRepeatable: the same options give the same result, however many

@@ -3,6 +3,8 @@ package fleet
 import (
 	"slices"
 	"time"
+
+	"github.com/gitops-fleet/reconcile/reconcile"
 )
 
 // Result is what a plan came to.
@@ -31,6 +33,8 @@ type Wave struct {
 	Tripped    int `json:"tripped"`
 	RolledBack int `json:"rolledBack"`
 	Other      int `json:"other"`
+	// Waits are the gates at which those stood in the end, the most frequent first.
+	Waits []Wait `json:"waits,omitempty"`
 	// Duration is that of the runs that were completed, Stopped the time to the
 	// trip of the others.
 	Duration Spread `json:"duration"`
@@ -41,6 +45,29 @@ type Wave struct {
 	Broken Count `json:"broken"`
 	Failed Count `json:"failed"`
 	Moved  Count `json:"moved"`
+}
+
+// Wait is a gate at which runs stood in the end.
+type Wait struct {
+	For reconcile.GateFor `json:"for"`
+	// Why and Next are of the first of these runs.
+	Why  string `json:"why"`
+	Next string `json:"next,omitempty"`
+	Runs int    `json:"runs"`
+}
+
+// waits counts a run that stands at a gate.
+func (w *Wave) waits(g *reconcile.Gate) {
+	if g.For == "" {
+		return
+	}
+	i := slices.IndexFunc(w.Waits, func(o Wait) bool { return o.For == g.For })
+	if i < 0 {
+		i = len(w.Waits)
+		w.Waits = append(w.Waits, Wait{For: g.For, Why: g.Why, Next: g.Next})
+	}
+	w.Waits[i].Runs++
+	slices.SortStableFunc(w.Waits, func(a, b Wait) int { return b.Runs - a.Runs })
 }
 
 // Trip is the probability that the breaker trips.

@@ -88,6 +88,7 @@ type luck struct {
 	took, stopped time.Duration
 	broken        int
 	failed, moved int
+	gate          reconcile.Gate // of one that came to no end
 }
 
 // ills notes when tenants were broken, by lane.
@@ -201,7 +202,7 @@ func (s *stage) tell(w *world, sick *ills) map[string]*luck {
 				name = s.lanes[m]
 			}
 		}
-		u := &luck{phase: l.Phase, took: l.Ended.Sub(l.Planned), failed: l.Summary.Failed, moved: l.Summary.Upgraded}
+		u := &luck{gate: l.Gate, phase: l.Phase, took: l.Ended.Sub(l.Planned), failed: l.Summary.Failed, moved: l.Summary.Upgraded}
 		if l.Trip != nil {
 			u.tripped, u.stopped = true, l.Trip.Since.Sub(l.Planned)
 		}
@@ -236,6 +237,7 @@ func (s *stage) sum(runs []map[string]*luck) []Wave {
 	for lane, wave := range plans.Sorted(s.waves) {
 		var took, stopped []time.Duration
 		var broken, failed, moved []int
+		wave.Waits = nil
 		for _, run := range runs {
 			u := run[lane]
 			if u == nil {
@@ -255,6 +257,7 @@ func (s *stage) sum(runs []map[string]*luck) []Wave {
 				stopped = append(stopped, u.took)
 			default:
 				wave.Other++
+				wave.waits(&u.gate)
 			}
 		}
 		wave.Duration, wave.Stopped = spread(took), spread(stopped)
