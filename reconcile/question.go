@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -112,13 +113,11 @@ func (m *machine) backAnswer() string {
 		}, k.Attempt, m.rec.Current.Attempt)
 }
 
+// words are the keys of m as an event lists them.
 func words(m map[string]string) string {
-	text := ""
+	var list []string
 	for w := range plans.Sorted(m) {
-		if text != "" {
-			text += ", "
-		}
-		text += w
+		list = append(list, w)
 	}
-	return text
+	return strings.Join(list, ",")
 }

@@ -97,7 +97,7 @@ func (d *decision) tellTrip(why string, floor bool) {
 }
 
 // tripAnswers are the answers to the question that follows a trip.
-var tripAnswers = strings.Join([]string{AbortRollout, ContinueAnyway, RetryFailed, RollbackMoved}, ", ")
+var tripAnswers = strings.Join([]string{AbortRollout, ContinueAnyway, RetryFailed, RollbackMoved}, ",")
 
 // encodeFailures is a list of failures as text, "" for none.
 func encodeFailures(list []Failure) string {

@@ -56,8 +56,13 @@ func TestTripTells(t *testing.T) {
 			t.Errorf("%d lines of %s", lines, f.Tenant)
 		}
 	}
-	if want := "abort, continue_anyway, retry, rollback_completed_batches"; e.Fields["answers"] != want {
+	if want := "abort,continue_anyway,retry,rollback_completed_batches"; e.Fields["answers"] != want {
 		t.Errorf("answers %q, not %q", e.Fields["answers"], want)
+	}
+	for _, q := range w.events {
+		if q.Kind == reconcile.RolloutQuestion && q.Fields["answers"] != e.Fields["answers"] {
+			t.Errorf("the question may be answered %q", q.Fields["answers"])
+		}
 	}
 	if !strings.Contains(e.Fields["log"], "t01 line 49") {
 		t.Errorf("log %q", e.Fields["log"])
