@@ -105,6 +105,9 @@ func nodeText(n reconcile.DataNode) []string {
 	if !n.Ready {
 		text = append(text, "not whole yet")
 	}
+	if n.Lacks != "" {
+		text = append(text, "lacks "+n.Lacks+" of its origin")
+	}
 	if n.Role == observed.Origin && !n.Created.IsZero() {
 		text = append(text, "taken "+n.Created.Local().Format("2006-01-02 15:04"))
 	}

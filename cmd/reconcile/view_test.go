@@ -78,7 +78,7 @@ func TestScreens(t *testing.T) {
 			Until: noon, Held: "snapshot tank/acme/a2@a3 is taken of it", Children: []reconcile.DataNode{
 				{Dataset: observed.Dataset{ID: "tank/acme/a2@a3", Role: observed.Origin, Ready: true, Bytes: 5 << 20, Created: noon.Add(-time.Hour)}, Use: "snapshot, taken before a change",
 					Left: -1, Restorable: true, Until: noon.Add(24 * time.Hour), Children: []reconcile.DataNode{
-						{Dataset: observed.Dataset{ID: "tank/acme/a3", Role: observed.Live, Ready: true, Bytes: 812 << 20}, Use: "serves (g1:1dc0f700 in green)", Left: 800 << 20},
+						{Dataset: observed.Dataset{ID: "tank/acme/a3", Role: observed.Live, Ready: true, Bytes: 812 << 20, Lacks: "dedup, sync"}, Use: "serves (g1:1dc0f700 in green)", Left: 800 << 20},
 						{Dataset: observed.Dataset{ID: "tank/acme/a3r", Role: observed.Rehearsal}, Use: "used by nothing", Left: -1,
 							Stuck: &reconcile.Stuck{Verb: reconcile.Destroy, Problem: observed.Problem{Text: "dataset is busy"}, Next: noon.Add(time.Minute)}}}},
 				{Dataset: observed.Dataset{ID: "tank/acme/a2@a4", Role: observed.Origin, Ready: true, Bytes: 1 << 10, Created: noon, Holds: []string{"backup"}}, Use: "snapshot, taken before a change", Left: -1}}},

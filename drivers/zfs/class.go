@@ -28,7 +28,7 @@ var symptoms = []symptom{
 	{"no such pool", observed.Environment, "the pool is not imported: `zpool import` lists what could be"},
 	{"key not loaded", observed.Environment, "load the key of the encrypted dataset: `zfs load-key -r POOL`; it goes on by itself then"},
 	{"key is not loaded", observed.Environment, "load the key of the encrypted dataset: `zfs load-key -r POOL`; it goes on by itself then"},
-	{"out of space", observed.Environment, "free space in the pool (`zfs list -o space`), then it goes on by itself"},
+	{"out of space", observed.Environment, "free space in the pool (`zfs list -o space`), or raise the quota it is under; then it goes on by itself"},
 	{"no space left on device", observed.Environment, "free space in the pool (`zfs list -o space`), then it goes on by itself"},
 	{"quota exceeded", observed.Environment, "raise the quota of the parent dataset, or free space below it; then it goes on by itself"},
 	{"read-only file system", observed.Environment, "the pool is imported read-only; look at `zpool get readonly`"},
@@ -91,6 +91,17 @@ func problem(op, ref string, err error) error {
 func says(err error, text string) bool {
 	var r refusal
 	return errors.As(err, &r) && strings.Contains(strings.ToLower(r.text), text)
+}
+
+// declined reports whether zfs said no to the very thing it was asked, and not for
+// the state of what it runs on, or of the dataset.
+func declined(err error) bool {
+	var r refusal
+	if !errors.As(err, &r) {
+		return false
+	}
+	class := observed.ClassOf(problem("", "", err))
+	return class == observed.Refused || class == observed.Transient
 }
 
 func refused(op, ref, text, hint string) error {

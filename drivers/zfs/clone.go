@@ -3,6 +3,7 @@ package zfs
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -11,7 +12,8 @@ import (
 
 // Clone implements drivers.Storage. Clone, marks and settings are one act, and
 // what is cloned is whole; only its mount can be missing, which the next call
-// or look does.
+// or look does, and what zfs refused of what somebody set, which the next call
+// gives it or marks.
 func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want drivers.VolumeOrder, _ func(drivers.Progress)) (observed.Dataset, error) {
 	const op = "clone"
 	parent, err := d.source(op, want)
@@ -46,35 +48,78 @@ func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want driv
 		return observed.Dataset{}, foreign(op, name)
 	case e.origin() != snapshot || e.local(markRole) != string(want.Role):
 		return observed.Dataset{}, conflict(op, name, "it is there as "+e.local(markRole)+", made from "+made(e.origin())+" and not from "+snapshot)
+	case e.local(markLacks) != "": // cut off in between, perhaps
+		theirs, err := d.theirs(ctx, found[of])
+		if err == nil {
+			err = d.give(ctx, e, theirs)
+		}
+		if err != nil {
+			return observed.Dataset{}, problem(op, name, err)
+		}
+		return d.finish(ctx, op, e, want)
 	default:
 		return d.finish(ctx, op, e, want)
+	}
+	theirs, err := d.theirs(ctx, found[of])
+	if err != nil {
+		return observed.Dataset{}, problem(op, of, err)
 	}
 	if found[parent] == nil {
 		if err := d.parents(ctx, &survey{named: found}, parent); err != nil {
 			return observed.Dataset{}, problem(op, parent, err)
 		}
 	}
-	props := d.cloned(found[of], name, want)
-	e := &entry{name: name, values: maps.Clone(props), set: map[string]bool{}}
-	for k := range props {
-		e.set[k] = true
-	}
-	e.values["type"], e.values["origin"] = found[of].value("type"), snapshot
-	e.values["mounted"] = yes // by the clone itself, if it ends well
-	_, err = d.zfs(ctx, poolOf(name), append(append([]string{"clone"}, options(props)...), snapshot, name)...)
-	switch {
-	case says(err, "successfully created"): // and not mounted
-		e.values["mounted"] = "no"
-	case err != nil:
+	e, err := d.clone(ctx, snapshot, name, found[of], d.cloned(found[of], name, want), theirs)
+	if err != nil {
 		return observed.Dataset{}, problem(op, name, err)
-	}
-	if e.zvol() {
-		e.values["mounted"] = "no"
 	}
 	d.pool(name).known.cloned(name, of)
 	o, err := d.finish(ctx, op, e, want)
 	o.Created = d.cfg.Now().UTC()
 	return o, err
+}
+
+// clone makes the clone with what is ours and theirs. Where zfs refuses it so, it is
+// made with ours alone, and given theirs as far as they can be had.
+func (d *Driver) clone(ctx context.Context, snapshot, name string, of *entry, ours, theirs map[string]string) (*entry, error) {
+	for ours := range ours {
+		delete(theirs, ours)
+	}
+	all := maps.Clone(theirs)
+	maps.Copy(all, ours)
+	mounted, err := d.cloneWith(ctx, snapshot, name, all)
+	// A quota that is smaller than the snapshot is told as a want of space.
+	limited := theirs["quota"] != "" || theirs["refquota"] != ""
+	without := len(theirs) > 0 && declined(err) || limited && says(err, "out of space")
+	if without {
+		all = maps.Clone(ours)
+		all[markLacks] = strings.Join(slices.Sorted(maps.Keys(theirs)), ",")
+		mounted, err = d.cloneWith(ctx, snapshot, name, all)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{name: name, values: all, set: map[string]bool{}}
+	for k := range all {
+		e.set[k] = true
+	}
+	e.values["type"], e.values["origin"], e.values["mounted"] = of.value("type"), snapshot, "no"
+	if mounted && !e.zvol() {
+		e.values["mounted"] = yes
+	}
+	if without {
+		return e, d.give(ctx, e, theirs)
+	}
+	return e, nil
+}
+
+// cloneWith says whether the clone was mounted, too.
+func (d *Driver) cloneWith(ctx context.Context, snapshot, name string, props map[string]string) (mounted bool, err error) {
+	_, err = d.zfs(ctx, poolOf(name), append(append([]string{"clone"}, options(props)...), snapshot, name)...)
+	if says(err, "successfully created") { // and not mounted
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func made(origin string) string {

@@ -64,6 +64,7 @@ func (e *entry) dataset() observed.Dataset {
 		ID: e.name, Tenant: e.value(markTenant), Volume: e.value(markVolume), Slot: slotOf(e.value(markSlot)),
 		Role: observed.Role(e.value(markRole)), Attempt: e.value(markAttempt), Generation: e.value(markGeneration),
 		Created: e.created(), Tuning: tuningOf(e.local(markTuning)),
+		Lacks: strings.ReplaceAll(e.local(markLacks), ",", ", "),
 	}
 }
 
@@ -71,7 +72,7 @@ func (e *entry) dataset() observed.Dataset {
 var (
 	datasetProperties = []string{
 		"type", "creation", "used", "usedbydataset", "referenced", "available", "written", "origin", "mounted", "mountpoint", "canmount", "keystatus", "userrefs", "clones",
-		markFleet, markNode, markTenant, markVolume, markSlot, markRole, markAttempt, markGeneration, markReady, markInside, markMount, markKind, markParent, markTuning,
+		markFleet, markNode, markTenant, markVolume, markSlot, markRole, markAttempt, markGeneration, markReady, markInside, markMount, markKind, markParent, markTuning, markLacks,
 	}
 	snapshotProperties = []string{
 		"type", "creation", "used", "referenced", "userrefs", "clones",

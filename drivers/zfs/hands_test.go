@@ -208,6 +208,7 @@ func TestDelegated(t *testing.T) {
 	b := newBench(t)
 	d := b.open(t)
 	live := must[observed.Dataset](t)(d.Create(t.Context(), "1", b.order(plans.Blue, "a1", plans.Volume{})))
+	zfs(t, "set", "atime=off", "theirs:note=x", "sync=always", live.ID)
 	zfs(t, "allow", "-u", "nobody", permissions, b.root)
 	run(t, "chmod", "666", "/dev/zfs")
 	for dir := b.mounts; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
@@ -247,6 +248,10 @@ func TestAsNobody(t *testing.T) {
 	clone := b.root + "/acme/" + leaf(b.order(plans.Green, "a2", plans.Volume{}))
 	if seen := find(t, d, clone); seen == nil || seen.Ready || seen.Origin != snap.ID {
 		t.Fatalf("cloned and not mounted, it is shown as %+v", seen)
+	}
+	// What a person set has permissions of its own, but for user properties.
+	if seen := find(t, d, clone); seen.Lacks != "atime, sync" || sources(t, clone, "theirs:note")["theirs:note"] != "x" {
+		t.Errorf("without permissions for what a person set, the clone is shown as %+v", seen)
 	}
 	for _, v := range []plans.Volume{{Quota: "20M", Reservation: "1M", Compression: "gzip", RecordSize: "16K"}, {}} {
 		if err := d.Tune(t.Context(), "7", live, v); err != nil {

@@ -8,6 +8,9 @@ import (
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
+// ownPrefix begins the names of all properties that are ours.
+const ownPrefix = "reconcile:"
+
 // The user properties of a dataset of ours.
 const (
 	markFleet      = "reconcile:fleet"
@@ -34,6 +37,9 @@ const (
 	markKind  = "reconcile:filesystem"
 	// markTuning is the Tuning of the plan it was last given, see underWay.
 	markTuning = "reconcile:tuning"
+	// markLacks names what somebody set on the origin of a clone, and zfs refused
+	// for the clone.
+	markLacks = "reconcile:lacks"
 )
 
 const (

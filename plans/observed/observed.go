@@ -143,6 +143,7 @@ type Dataset struct {
 	Path       string     `json:"path,omitempty"`     // where it is on the host
 	Ready      bool       `json:"ready"`              // complete: a copy in progress is not
 	Tuning     string     `json:"tuning,omitempty"`   // Volume.Tuning it was last given by us
+	Lacks      string     `json:"lacks,omitempty"`    // what a person set on its origin and it could not be given
 	Imported   bool       `json:"imported,omitempty"` // taken over: a person had these data before us
 	Busy       bool       `json:"busy,omitempty"`
 	Clones     []string   `json:"clones,omitempty"`
