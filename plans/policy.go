@@ -20,8 +20,8 @@ type BatchPolicy struct {
 	// batch never reaches from one into the next. Tenants of no ring named
 	// here come last.
 	Rings []string `json:"rings,omitempty"`
-	// Parallelism is how many tenants of a batch move at once; 0: all, as far
-	// as the breaker lets them.
+	// Parallelism is how many tenants of a batch move at once at most; 0: all.
+	// The breaker lets no more be on their way than could trip it.
 	Parallelism int `json:"parallelism,omitempty"`
 	// Stagger is the least time between the starts of two tenants.
 	Stagger Duration `json:"stagger,omitempty"`

@@ -39,6 +39,9 @@ func writePlannedRollouts(w io.Writer, list []agent.PlannedRollout, columns int)
 		if r.Note != "" {
 			t = append(t, []string{"    note", "", r.Note})
 		}
+		if r.Pace != "" {
+			t = append(t, []string{"    pace", "", r.Pace})
+		}
 		if r.Windows != "" {
 			t = append(t, []string{"    windows", "", r.Windows})
 		}

@@ -33,6 +33,29 @@ func breakerText(r reconcile.Rollout) string {
 	return strings.Join(parts, ", or ") + ", " + then
 }
 
+// paceText says how many tenants move at a time, where the breaker makes that fewer
+// than the batches and parallelism say.
+func paceText(p *plans.BatchPolicy, batches []PlannedBatch) string {
+	n, most := p.Failures(), 0
+	size := map[string]int{} // one moved in part is there twice
+	for _, b := range batches {
+		size[b.Name] += len(b.Tenants)
+		most = max(most, size[b.Name])
+	}
+	if most <= n || p.Parallelism > 0 && p.Parallelism <= n {
+		return ""
+	}
+	text := fmt.Sprintf("about %d at a time", n) // who is done in between makes room for one more
+	if n == 1 {
+		text = "one at a time"
+	}
+	text += fmt.Sprintf(": no more are on the way than could trip the breaker (maxConsecutiveFailures %d)", n)
+	if p.Parallelism > 0 {
+		text += fmt.Sprintf(", and not parallelism %d", p.Parallelism)
+	}
+	return text
+}
+
 // windowsText says when a policy lets something be started, "" for at any time.
 func windowsText(p *plans.BatchPolicy) string {
 	var parts []string

@@ -31,6 +31,9 @@ type PlannedRollout struct {
 	// on as if the answer were to proceed.
 	Windows  string `json:"windows,omitempty"`
 	Approval string `json:"approval,omitempty"`
+	// Pace says how many move at a time where that is fewer than the batches and
+	// parallelism say; "" elsewhere.
+	Pace string `json:"pace,omitempty"`
 	// Note says what is unusual about how it was formed.
 	Note string `json:"note,omitempty"`
 	// Breaker says what would stop it, and what then.
@@ -111,6 +114,7 @@ func (w *rehearsal) rollout(r reconcile.Rollout, members []reconcile.PlannedMemb
 	for i := range members {
 		p.take(&members[i], w.begin)
 	}
+	p.Pace = paceText(&policy, p.Batches)
 	return p
 }
 

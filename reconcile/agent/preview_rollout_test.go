@@ -153,3 +153,35 @@ func TestDryRunAfterATrip(t *testing.T) {
 		}
 	})
 }
+
+// TestPace: where the breaker lets fewer move at a time than the batches and
+// parallelism say, the dry-run says so, and rollout show counts on it.
+func TestPace(t *testing.T) {
+	batches := []PlannedBatch{{Name: "canary", Tenants: []string{"a"}}, {Name: "batch 1", Tenants: []string{"b", "c"}}, {Name: "batch 1", Tenants: []string{"d", "e"}, Later: true}}
+	for _, c := range []struct {
+		failures, parallelism int
+		want                  string
+	}{
+		{0, 0, "one at a time: no more are on the way than could trip the breaker (maxConsecutiveFailures 1)"},
+		{2, 0, "about 2 at a time: no more are on the way than could trip the breaker (maxConsecutiveFailures 2)"},
+		{2, 3, "about 2 at a time: no more are on the way than could trip the breaker (maxConsecutiveFailures 2), and not parallelism 3"},
+		{2, 2, ""},
+		{2, 1, ""},
+		{4, 0, ""},
+		{4, 9, ""},
+	} {
+		if got := paceText(&plans.BatchPolicy{MaxConsecutiveFailures: c.failures, Parallelism: c.parallelism}, batches); got != c.want {
+			t.Errorf("%d failures, parallelism %d: %q, want %q", c.failures, c.parallelism, got, c.want)
+		}
+	}
+
+	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	members := []reconcile.PlannedMember{{RolloutMember: reconcile.RolloutMember{Class: reconcile.ClassUpgraded, Took: time.Minute}}}
+	for range 8 {
+		members = append(members, reconcile.PlannedMember{In: 1})
+	}
+	r := reconcile.Rollout{Rules: plans.BatchPolicy{Parallelism: 8, MaxConsecutiveFailures: 2}}
+	if got := eta(&r, members, now).Sub(now); got != 4*time.Minute {
+		t.Errorf("eight tenants of a minute, two at a time: %s", got)
+	}
+}

@@ -142,7 +142,7 @@ func (e *Engine) batchesOf(r *reconcile.Rollout) []BatchView {
 
 // eta is when the rollout would end: the rest of the batch under way, then for
 // each batch to come as many rounds of the time a tenant took so far as its
-// parallelism makes it, its pauses and its bake.
+// parallelism and its breaker make it, its pauses and its bake.
 func eta(r *reconcile.Rollout, members []reconcile.PlannedMember, now time.Time) time.Time {
 	var took time.Duration
 	finished, left, later := 0, 0, map[int]int{}
@@ -167,12 +167,11 @@ func eta(r *reconcile.Rollout, members []reconcile.PlannedMember, now time.Time)
 		if n == 0 {
 			return 0
 		}
-		rounds := 1
-		if p := rules.Parallelism; p > 0 {
-			rounds = (n + p - 1) / p
-		} else if n > rules.Failures()-1 {
-			rounds = (n + rules.Failures() - 1) / rules.Failures()
+		atOnce := rules.Failures() // no more are on the way than could trip the breaker
+		if rules.Parallelism > 0 {
+			atOnce = min(atOnce, rules.Parallelism)
 		}
+		rounds := (n + atOnce - 1) / atOnce
 		return max(time.Duration(rounds)*took, time.Duration(n-1)*rules.Stagger.Std()+took)
 	}
 	bake := func(batch int) time.Duration {
