@@ -38,11 +38,11 @@ func (g Gate) same(o Gate) bool {
 }
 
 // holdsAll is what nobody of the rollout is started for, in words; "" where it
-// is a matter of turns.
-func (g *Gate) holdsAll() string {
+// is a matter of turns. Times are told by the clock of the policy.
+func (g *Gate) holdsAll(zone *plans.Zone) string {
 	switch {
 	case g.For == GateWindow && !g.Until.IsZero():
-		return g.Why + ", until " + stamp(g.Until)
+		return g.Why + ", until " + zone.Text(g.Until)
 	case g.For == GateWindow:
 		return g.Why
 	case g.For == GateQuestion:
@@ -68,7 +68,7 @@ func (d *decision) closeGate() {
 	}
 	if !g.same(a.Gate) {
 		// Whoever waits says what for.
-		d.whole = d.whole || g.holdsAll() != a.Gate.holdsAll()
+		d.whole = d.whole || g.holdsAll(d.rules.Zone) != a.Gate.holdsAll(d.rules.Zone)
 		a.Gate, a.dirty = g, true
 	}
 	phase := RolloutRunning

@@ -78,7 +78,7 @@ func (d *decision) grant(s *seat) Permit {
 		if a.Trip != nil {
 			return Permit{Rollout: a.ID, Why: "rollout " + a.ID + " is stopped: " + a.Trip.Why}
 		}
-		if why := a.Gate.holdsAll(); why != "" {
+		if why := a.Gate.holdsAll(d.rules.Zone); why != "" {
 			return Permit{Rollout: a.ID, Why: "rollout " + a.ID + " waits: " + why}
 		}
 		return Permit{Rollout: a.ID, Why: "waits for its turn in rollout " + a.ID}

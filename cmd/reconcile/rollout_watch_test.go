@@ -92,7 +92,13 @@ func TestRolloutScreens(t *testing.T) {
 	t.Cleanup(func() { time.Local = local })
 	wide, narrow := screen{columns: 120, rows: 40}, screen{columns: 60, rows: 24}
 	for name, draw := range map[string]func(io.Writer){
-		"rollout":        func(w io.Writer) { writeRollout(w, drill(32, false), screen{}) },
+		"rollout": func(w io.Writer) { writeRollout(w, drill(32, false), screen{}) },
+		"rollout_window": func(w io.Writer) {
+			v := drill(22, false)
+			v.Gate = reconcile.Gate{For: reconcile.GateWindow, Why: "no window is open", Next: "batch 2 begins at Sat 2026-11-28 03:00 CET", Until: noon.Add(48 * time.Hour)}
+			v.Note = "ring small has no tenant here"
+			writeRollout(w, v, screen{})
+		},
 		"rollout_asks":   func(w io.Writer) { writeRollout(w, drill(32, true), screen{}) },
 		"rollout_wide":   func(w io.Writer) { io.WriteString(w, wide.picture(ref(drill(52, false)))) },
 		"rollout_narrow": func(w io.Writer) { io.WriteString(w, narrow.picture(ref(drill(52, true)))) },

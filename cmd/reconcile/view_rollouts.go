@@ -107,7 +107,7 @@ func (s screen) header(b *strings.Builder, r *agent.RolloutView) {
 		if g.For == reconcile.GateQuestion {
 			text, g.Next = "for a person's answer, below", ""
 		}
-		if !g.Until.IsZero() {
+		if !g.Until.IsZero() && g.For == reconcile.GateHealth { // the others say when with what is next
 			text += ", until " + clockText(g.Until, r.Since)
 		}
 		if g.Next != "" {

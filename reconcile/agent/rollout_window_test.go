@@ -46,7 +46,7 @@ func TestRolloutWaitsForItsWindow(t *testing.T) {
 		if opens.Format("15:04") != "06:00" || out.Took > time.Hour {
 			t.Errorf("it took %s, and opens at %s", out.Took, opens)
 		}
-		if s := w.agent.Status().Tenants[0]; s.State != reconcile.Waiting || !strings.Contains(s.Why, "no window is open, until 2000-01-01 06:00") {
+		if s := w.agent.Status().Tenants[0]; s.State != reconcile.Waiting || !strings.Contains(s.Why, "no window is open, until Sat 2000-01-01 06:00") {
 			t.Errorf("%s is %s: %s", s.Name, s.State, s.Why)
 		}
 		c, ctx := w.daemon(t), t.Context()
