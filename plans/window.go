@@ -37,10 +37,8 @@ type Opening struct {
 // At says whether the policy's windows and freeze dates let something be started
 // at a time, and when that changes. What is under way is never stopped by them.
 func (p *BatchPolicy) At(t time.Time) Opening {
-	if f, end := p.frozen(t); f != nil {
-		o := Opening{Why: "frozen until the end of " + f.last() + because(f.Reason)}
-		o.Until = p.opens(end)
-		return o
+	if f, _ := p.frozen(t); f != nil {
+		return Opening{Why: "frozen until the end of " + f.last() + because(f.Reason), Until: p.opens(t)}
 	}
 	open, end := p.inside(t)
 	if !open {
@@ -69,12 +67,20 @@ func (p *BatchPolicy) zoneText() string {
 	return " in " + p.Zone.Name
 }
 
+// never is the year from which on a freeze has no end: "until further notice" is
+// commonly written as the last day there is, and the day after it has no place in
+// RFC 3339, whose years have four digits.
+const never = 9999
+
 // opens is the first time from t on at which something may be started; zero:
 // there is none.
 func (p *BatchPolicy) opens(t time.Time) time.Time {
 	// Each round leaves a freeze behind or comes to the next window.
 	for range 2*len(p.Freeze) + 2 {
 		if f, end := p.frozen(t); f != nil {
+			if end.Year() >= never {
+				return time.Time{}
+			}
 			t = end
 			continue
 		}

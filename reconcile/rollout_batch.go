@@ -48,6 +48,8 @@ func (l *lane) passes(m *RolloutMember) (Class, string) {
 	switch {
 	case s == nil:
 		return ClassSkipped, "the plan wants something else of it since; it moves in a rollout of its own"
+	case s.report.Done && s.report.Failed && !m.Retry && s.report.State != Held:
+		return ClassSkipped, "it was given up, and its way back failed: it runs what the plan says"
 	case s.report.Done && s.report.State != Degraded && s.report.State != Unknown:
 		return ClassUpgraded, ""
 	case s.report.State == Held:

@@ -97,7 +97,7 @@ func (d *decision) tripped() bool {
 		if q == nil || q.ID != now.ID {
 			a.Trip.Question, a.dirty, q = now, true, now
 			d.event(RolloutQuestion, "", q.Text, "question", q.ID, "answers", words(q.Answers))
-		} else if moved, _ := d.movedOnes(a); d.told(moved) && (now.Text != q.Text || !maps.Equal(now.Answers, q.Answers)) {
+		} else if moved, _ := d.movedOnes(a); d.mute == 0 && d.told(moved) && (now.Text != q.Text || !maps.Equal(now.Answers, q.Answers)) {
 			now.Since = q.Since // who can go back, say, is another by now
 			a.Trip.Question, a.dirty, q = now, true, now
 		}

@@ -22,6 +22,7 @@ func (d *decision) decide() {
 		d.heard(name)
 	}
 	d.news = emptied(d.news)
+	d.readsFloor()
 	for d.step() {
 	}
 	if d.run != nil {
@@ -64,6 +65,9 @@ func (d *decision) step() bool {
 		return d.tripped()
 	case d.breaks():
 		return true
+	case d.mute > 0:
+		d.waitsForWord()
+		return false
 	case !a.Open:
 		return d.border()
 	case len(a.queue) > 0:

@@ -29,10 +29,19 @@ func (d *decision) floor() int {
 	return n
 }
 
+// readsFloor takes the floor of the plan as it is, like its windows: a rollout may
+// wait for it in the middle of a batch, and the next border would never come.
+func (d *decision) readsFloor() {
+	if a := d.run; a != nil && len(d.order) > 0 && a.Rules.MinHealthy != d.rules.MinHealthy {
+		a.Rules.MinHealthy, a.dirty = d.rules.MinHealthy, true
+	}
+}
+
 // belowFloor says that more tenants are known to be broken than the policy has
-// room for, "" if there are not.
+// room for, "" if there are not, or if not everybody has been looked at: the floor
+// may be a share of them.
 func (d *decision) belowFloor() string {
-	if d.serving-d.ailing >= min(d.floor(), d.serving) {
+	if d.mute > 0 || d.serving-d.ailing >= min(d.floor(), d.serving) {
 		return ""
 	}
 	return d.floorText()
@@ -132,9 +141,13 @@ func (d *decision) spares(m *RolloutMember) bool {
 		d.waitsForMotion(m.Tenant + " is next, when " + d.floorText() + " lets one more be risked")
 		return false
 	}
-	next := "goes on when more are healthy, or the policy says less"
-	if d.dark > 0 {
-		next = "goes on when more are healthy or seen to be, or the policy says less"
+	next := "goes on when more are healthy, or policy " + d.policy + " says less"
+	switch {
+	case d.serving-1 < floor:
+		next = fmt.Sprintf("never goes on as it is: %d must stay healthy while one is risked, and %s; policy %s has to say less",
+			floor, plural(d.serving, "tenant serves", "tenants serve"), d.policy)
+	case d.dark > 0:
+		next = "goes on when more are healthy or seen to be, or policy " + d.policy + " says less"
 	}
 	d.waitsForFloor(next)
 	return false

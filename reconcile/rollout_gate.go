@@ -113,3 +113,18 @@ func (d *decision) waitsForSight(name string) {
 	}
 	d.waits(GateUnknown, why, "goes on once it is seen again; it is tried again with growing pauses", time.Time{})
 }
+
+// waitsForWord says that not every tenant has been looked at since we started: how
+// many of them are well is not known, nor what those of the batch came to.
+func (d *decision) waitsForWord() {
+	for _, s := range d.order {
+		if s.mute {
+			text := s.want.Name + " has not been looked at yet"
+			if more := d.mute - 1; more > 0 {
+				text += ", nor " + plural(more, "other", "others")
+			}
+			d.waits(GateUnknown, text, "goes on once every tenant of "+d.subject()+" has been looked at", time.Time{})
+			return
+		}
+	}
+}

@@ -175,6 +175,20 @@ func (s *waveStory) command(f []string) {
 		for _, p := range s.fleet {
 			p.permit = reconcile.Permit{}
 		}
+		if len(args) == 0 {
+			break
+		}
+		s.runs = s.restored()
+		for _, name := range args {
+			heard := s.puppet(name).report
+			s.runs.Hear(&heard)
+		}
+		s.take(s.runs.Decide(s.now, s.answers))
+		for _, p := range s.fleet {
+			if !slices.Contains(args, p.want.Name) {
+				p.report = reconcile.Report{} // it is looked at next
+			}
+		}
 	case "run":
 		d, err := plans.ParseDuration(args[0])
 		if err != nil {

@@ -271,19 +271,26 @@ func (w *wave) take(d reconcile.RolloutDelta) {
 	}
 }
 
-// reborn is the machine made anew from what is written down.
+// reborn is the machine made anew from what is written down, and has heard what
+// every tenant said last.
 func (w *wave) reborn() *reconcile.Rollouts {
-	n := reconcile.NewRollouts("n1")
-	for _, id := range slices.Sorted(maps.Keys(w.stored)) {
-		n.Restore(w.stored[id], slices.Collect(maps.Values(w.members[id])))
-	}
-	n.Plan(w.spec())
+	n := w.restored()
 	for _, p := range w.fleet {
 		if p.report.State != "" {
 			heard := p.report
 			n.Hear(&heard)
 		}
 	}
+	return n
+}
+
+// restored is it before it heard anybody.
+func (w *wave) restored() *reconcile.Rollouts {
+	n := reconcile.NewRollouts("n1")
+	for _, id := range slices.Sorted(maps.Keys(w.stored)) {
+		n.Restore(w.stored[id], slices.Collect(maps.Values(w.members[id])))
+	}
+	n.Plan(w.spec())
 	return n
 }
 

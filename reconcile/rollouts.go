@@ -99,6 +99,7 @@ type lane struct {
 	rules    plans.BatchPolicy // the plan's
 	order    []*seat
 	silent   int // have not spoken about their target yet
+	mute     int // of those, that have not spoken at all: since we started, or since they came
 	able     int // could move to their target, if they were let
 	serving  int // run something
 	ailing   int // of those, that are known to be at rest and not well
@@ -120,6 +121,7 @@ type seat struct {
 	report *Report // the last one heard; never nil, never changed
 	permit Permit
 	silent bool // counted in lane.silent
+	mute   bool // counted in lane.mute
 	able   bool // counted in lane.able
 	serves bool // counted in lane.serving
 	ails   bool // counted in lane.ailing
@@ -150,6 +152,7 @@ func (s *seat) weigh() {
 		}
 	}
 	count(&s.lane.silent, &s.silent, !s.spoke())
+	count(&s.lane.mute, &s.mute, s.report.State == "")
 	count(&s.lane.able, &s.able, s.mayMove())
 	count(&s.lane.serving, &s.serves, s.report.Generation != "")
 	count(&s.lane.ailing, &s.ails, s.serves && s.report.Unwell != "")
@@ -218,7 +221,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 	r.seats = make(map[string]*seat, len(p.Tenants))
 	for _, l := range plans.Sorted(r.lanes) {
 		l.order, l.whole = nil, true
-		l.silent, l.able, l.serving, l.ailing, l.dark, l.risked = 0, 0, 0, 0, 0, 0
+		l.silent, l.mute, l.able, l.serving, l.ailing, l.dark, l.risked = 0, 0, 0, 0, 0, 0, 0
 	}
 	for _, t := range p.Tenants {
 		key, template, release := laneKey(t.Want, t.Target)
@@ -229,7 +232,7 @@ func (r *Rollouts) Plan(p RolloutPlan) {
 			s = &seat{report: &Report{}}
 		}
 		s.lane, s.want, s.target = l, t.Want, t.Target
-		s.silent, s.able, s.serves, s.ails, s.dark, s.risked, s.told = false, false, false, false, false, false, false // counted anew
+		s.silent, s.mute, s.able, s.serves, s.ails, s.dark, s.risked, s.told = false, false, false, false, false, false, false, false // counted anew
 		r.seats[t.Want.Name] = s
 		l.order = append(l.order, s)
 		l.news[t.Want.Name] = true

@@ -34,6 +34,7 @@ type entry struct {
 	place    int               // in the plan
 	to       target            // on its way there, in truth; zero: it is not
 	report   reconcile.Report
+	heard    bool      // since we began
 	stands   standing  // in truth, as far as it is to be known
 	stood    time.Time // since when
 	hidden   []gap     // when it was not seen, but now
@@ -123,13 +124,20 @@ func (e *entry) stays(at target) {
 // Heard takes in what a tenant says of itself.
 func (b *Books) Heard(now time.Time, r *reconcile.Report) {
 	e := b.entry(r.Tenant)
-	e.report = *r
+	e.report, e.heard = *r, true
 	switch {
 	case r.State == reconcile.Unknown && !r.InMotion: // as it was
 	case r.InMotion, r.State == reconcile.Unknown, r.Done && r.State == reconcile.Degraded:
 		e.rest = time.Time{}
 	case e.rest.IsZero():
 		e.rest = now
+	}
+}
+
+// Died takes in that what was heard is forgotten.
+func (b *Books) Died() {
+	for _, e := range b.tenants {
+		e.heard = false
 	}
 }
 

@@ -271,7 +271,7 @@ func minuteOf(text string) int {
 // that are known to be healthy below the floor, all that are on their way failing;
 // and nobody at all while it is below, those on their way taken for healthy.
 func (b *Books) checkFloor(l *log, tenant string) {
-	floor := l.rules.MinHealthy
+	floor := b.floor(l)
 	if floor == "" || l.floored || l.Template == "" {
 		return
 	}

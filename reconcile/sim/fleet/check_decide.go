@@ -240,14 +240,23 @@ func (b *Books) checkBreaker(l *log, before *reconcile.Trip) {
 }
 
 // below counts the tenants of a rollout with a floor, and how many of those that
-// serve must be healthy; nil: it has none.
+// serve must be healthy; nil: it has none, or how many serve is not known yet.
 func (b *Books) below(l *log) (crowd, int) {
-	if l.rules.MinHealthy == "" || l.Template == "" {
+	floor := b.floor(l)
+	if floor == "" || l.Template == "" {
 		return nil, 0
 	}
+	for _, e := range b.tenants {
+		if e.want != nil && e.want.Policy == l.Policy && e.want.Template == l.Template && !e.heard {
+			return nil, 0
+		}
+	}
 	c := b.crowd(l)
-	return c, min(floorOf(string(l.rules.MinHealthy), c.serving()), c.serving())
+	return c, min(floorOf(string(floor), c.serving()), c.serving())
 }
+
+// floor is the plan's as it is, like its windows.
+func (b *Books) floor(l *log) plans.Floor { return b.policies[l.Policy].MinHealthy }
 
 // checkStopped holds that nobody but a person, or the policy, has a rollout go on
 // that was stopped.

@@ -21,6 +21,7 @@ type Mutant struct {
 type bent struct {
 	*reconcile.Rollouts
 	plan    func(*reconcile.RolloutPlan)
+	planned func(reconcile.RolloutPlan)
 	hear    func(*reconcile.Report) bool // false: not heard
 	answers func(*bent, map[string]string) map[string]string
 	decided func(*bent, *reconcile.RolloutDelta)
@@ -29,6 +30,7 @@ type bent struct {
 	next    func(time.Time) time.Time
 	last    reconcile.RolloutPlan
 	asked   map[string]*reconcile.Question
+	heard   map[string]bool
 }
 
 func (b *bent) Plan(p reconcile.RolloutPlan) {
@@ -42,9 +44,13 @@ func (b *bent) Plan(p reconcile.RolloutPlan) {
 	}
 	b.last = p
 	b.Rollouts.Plan(p)
+	if b.planned != nil {
+		b.planned(p)
+	}
 }
 
 func (b *bent) Hear(r *reconcile.Report) {
+	b.heard[r.Tenant] = true
 	heard := *r
 	if b.hear == nil || b.hear(&heard) {
 		b.Rollouts.Hear(&heard)
@@ -88,7 +94,7 @@ func (b *bent) Decide(now time.Time, answers map[string]string) reconcile.Rollou
 
 func bend(how func(*bent)) func() Machine {
 	return func() Machine {
-		b := &bent{Rollouts: reconcile.NewRollouts("node"), asked: map[string]*reconcile.Question{}}
+		b := &bent{Rollouts: reconcile.NewRollouts("node"), asked: map[string]*reconcile.Question{}, heard: map[string]bool{}}
 		how(b)
 		return b
 	}
@@ -263,6 +269,15 @@ var Mutants = []Mutant{
 	{"forgets what is owed when it dies", "S4", bend(func(b *bent) {
 		b.restore = func(r *reconcile.Rollout, _ []reconcile.RolloutMember) bool { return !r.Phase.Closed() }
 	}), 5000},
+	{"takes whom it has not looked at for one that serves nothing", "floor", bend(func(b *bent) {
+		b.planned = func(p reconcile.RolloutPlan) {
+			for _, t := range p.Tenants {
+				if !b.heard[t.Want.Name] {
+					b.Rollouts.Hear(&reconcile.Report{Tenant: t.Want.Name, State: reconcile.Waiting})
+				}
+			}
+		}
+	}), 1000},
 	{"writes no members down", "scratch", deltas(func(b *bent, d *reconcile.RolloutDelta) {
 		d.Members = slices.DeleteFunc(d.Members, func(m reconcile.ChangedMember) bool {
 			return m.Batch == 0 && m.Class != "" || m.Class == reconcile.ClassHeld

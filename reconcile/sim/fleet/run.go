@@ -115,6 +115,12 @@ func newPlay(rng *rand.Rand, seed uint64, o Weather, make Maker, tr *trace) *pla
 		return true
 	}
 	p.lost = p.revive
+	p.heeds = func(n int) int {
+		if p.calm || n < 2 || !p.chance(o.Apart) {
+			return n
+		}
+		return 1 + p.rng.IntN(n-1)
+	}
 	p.lags = func(t *tenant) {
 		if !p.calm && p.chance(o.Lag) {
 			t.blind = p.now.Add(p.within(o.For)) // whether it began is not known before
@@ -233,6 +239,7 @@ func (p *play) skip(d time.Duration) {
 func (p *play) revive() {
 	away := p.within(p.o.Away)
 	p.books.Skipped(p.now, away)
+	p.books.Died()
 	p.now = p.now.Add(away)
 	p.machine = p.make()
 	for _, l := range plans.Sorted(p.stored) {

@@ -22,6 +22,7 @@ type Weather struct {
 	For   time.Duration // at most, of these three
 	Jump  float64       // the clock jumps on
 	Lag   float64       // share of the permits that reach their tenant late
+	Apart float64       // share of the times tenants speak in which not all are heard before the next decision
 
 	Commit float64 // a template gets a new release
 	Bad    float64 // share of the releases that are no good for some
@@ -60,6 +61,7 @@ func draw(r *rand.Rand, tenants int) Weather {
 		Come: rate(0.02, 0.1), Leave: rate(0.02, 0.05),
 		Answer: []float64{0.05, 0.3}[r.IntN(2)], Stale: rate(0.05, 0.2), Word: rate(0.02, 0.1),
 		Repair: rate(0.02, 0.1), Prune: rate(0.02, 0.1),
+		Apart: rate(0.1, 0.5),
 	}
 }
 

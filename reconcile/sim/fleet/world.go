@@ -35,6 +35,9 @@ type world struct {
 	halves   func(*tenant) bool // a part of a way stays, or of what was before goes; nil: none does
 	turns    int
 	wrote    time.Time // the clock, when the journal was last written
+	// heeds says how many of those that have something to say are heard before the
+	// next decision.
+	heeds func(speakers int) int
 	// dies says whether we die at a boundary of the journal.
 	dies func(where string) bool
 	// lost takes in that we died.
@@ -52,7 +55,7 @@ type ledger struct {
 func newWorld(make Maker) *world {
 	return &world{now: epoch, wrote: epoch, policies: map[string]plans.BatchPolicy{}, byName: map[string]*tenant{}, make: make, machine: make(),
 		answers: map[string]string{}, stored: map[string]*ledger{}, sees: blink{},
-		dies: func(string) bool { return false }, lost: func() {}}
+		heeds: func(n int) int { return n }, dies: func(string) bool { return false }, lost: func() {}}
 }
 
 // add adds a tenant at the end of the plan.
@@ -115,11 +118,12 @@ func (w *world) settle() bool {
 	return false
 }
 
-// speak lets those speak who were touched.
+// speak lets those speak who were touched: all of them, or as many as are heeded.
 func (w *world) speak() {
-	todo := w.touched
-	w.touched = nil
-	slices.SortFunc(todo, func(a, b *tenant) int { return a.place - b.place })
+	slices.SortFunc(w.touched, func(a, b *tenant) int { return a.place - b.place })
+	n := w.heeds(len(w.touched))
+	todo := w.touched[:n]
+	w.touched = slices.Clone(w.touched[n:])
 	for _, t := range todo {
 		t.moved = false
 		r := t.step(w)
