@@ -65,6 +65,8 @@ func TestWindows(t *testing.T) {
 		"frozen beyond windows":    {windows: weekday, freeze: []plans.Freeze{{From: "2026-12-20", To: "2027-01-03"}}, at: "2026-12-22T12:00:00+01:00", until: "2027-01-04T09:00:00+01:00"},
 		"a freeze in a window":     {windows: night, freeze: []plans.Freeze{{From: "2026-12-20"}}, at: "2026-12-19T23:00:00+01:00", open: true, until: "2026-12-20T00:00:00+01:00"},
 		"two freezes in a row":     {windows: night, freeze: []plans.Freeze{{From: "2026-12-20"}, {From: "2026-12-21", To: "2026-12-22"}}, at: "2026-12-20T23:00:00+01:00", until: "2026-12-23T00:00:00+01:00"},
+		"until further notice":     {freeze: []plans.Freeze{{From: "2020-01-01", To: "9999-12-31", Reason: "sold"}}, at: "2026-12-20T00:00:00+01:00", why: "frozen until the end of 9999-12-31: sold"},
+		"windows, and then never":  {windows: night, freeze: []plans.Freeze{{From: "2026-12-20", To: "9999-01-01"}}, at: "2026-12-20T12:00:00+01:00"},
 		"frozen over the change":   {freeze: []plans.Freeze{{From: "2026-10-25"}}, at: "2026-10-25T23:30:00+01:00", until: "2026-10-26T00:00:00+01:00"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,6 +97,10 @@ func (d *decision) begin() bool {
 	head, members := d.form()
 	d.all.number++
 	d.all.ordinals[head.Base] = head.Ordinal
+	if d.all.delta.Attempts == nil {
+		d.all.delta.Attempts = map[string]int{}
+	}
+	d.all.delta.Attempts[head.Base] = head.Ordinal
 	head.Number, head.Commit = d.all.number, d.all.commit
 	head.Planned, head.Since = d.now, d.now
 	d.run = newActive(d.lane, head, members)
@@ -370,7 +374,6 @@ func (d *decision) forget() {
 			dropped.Tenants = append(dropped.Tenants, m.Tenant)
 		}
 		d.all.delta.Dropped = append(d.all.delta.Dropped, dropped)
-		d.all.renumber(old.Base)
 	}
 }
 

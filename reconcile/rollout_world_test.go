@@ -25,6 +25,7 @@ type wave struct {
 	runs     *reconcile.Rollouts
 	answers  map[string]string
 	stored   map[string]reconcile.Rollout
+	attempts map[string]int
 	members  map[string]map[string]reconcile.RolloutMember
 	events   []reconcile.Event
 	peak     int // most tenants ever on their way at once
@@ -59,7 +60,7 @@ type puppet struct {
 
 func newWave(t testing.TB) *wave {
 	return &wave{t: t, now: start, commit: "c1", policies: map[string]plans.BatchPolicy{}, bad: map[string]bool{},
-		runs: reconcile.NewRollouts("n1"), answers: map[string]string{}, stored: map[string]reconcile.Rollout{},
+		runs: reconcile.NewRollouts("n1"), answers: map[string]string{}, stored: map[string]reconcile.Rollout{}, attempts: map[string]int{},
 		members: map[string]map[string]reconcile.RolloutMember{}}
 }
 
@@ -253,6 +254,7 @@ func (w *wave) answerAll(pick func(answers []string) string) {
 // take writes down a delta and hands out its permits.
 func (w *wave) take(d reconcile.RolloutDelta) {
 	w.events = append(w.events, d.Events...)
+	maps.Copy(w.attempts, d.Attempts)
 	for _, r := range d.Dropped {
 		delete(w.stored, r.ID)
 		delete(w.members, r.ID)
@@ -289,6 +291,9 @@ func (w *wave) restored() *reconcile.Rollouts {
 	n := reconcile.NewRollouts("n1")
 	for _, id := range slices.Sorted(maps.Keys(w.stored)) {
 		n.Restore(w.stored[id], slices.Collect(maps.Values(w.members[id])))
+	}
+	for base, times := range w.attempts {
+		n.Attempted(base, times)
 	}
 	n.Plan(w.spec())
 	return n

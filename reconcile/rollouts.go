@@ -11,7 +11,7 @@ import (
 // Rollouts owns the memory of the rollouts of a node. It is fed with the plan,
 // reports and answers, and decides what each tenant may do:
 //
-//	Restore(...)     what the journal holds, once
+//	Restore(...)     what the journal holds, once; Attempted(...), too
 //	Plan(...)        what is wanted
 //	Hear(report)     what a tenant's machine says of itself
 //	Decide(now, …)   permits and events, and what changed of the memory
@@ -47,13 +47,15 @@ type RolloutPlan struct {
 	Tenants  []RolloutTenant
 }
 
-// RolloutDelta is what a decision changed. It holds copies. What is dropped is
-// forgotten before the rest is written down: its id may be given again.
+// RolloutDelta is what a decision changed. It holds copies.
 type RolloutDelta struct {
 	Permits  []TenantPermit // by name
 	Rollouts []Rollout
 	Members  []ChangedMember
 	Dropped  []DroppedRollout
+	// Attempts is how often a change was begun, of those that were begun: to be
+	// remembered for good, for the log knows their ids longer than we the rollouts.
+	Attempts map[string]int
 	Events   []Event
 	// Taken are the questions whose answer was carried out.
 	Taken []string
@@ -196,6 +198,11 @@ func (r *Rollouts) Restore(head Rollout, members []RolloutMember) {
 	slices.SortFunc(l.closed, func(x, y *active) int { return x.Number - y.Number })
 }
 
+// Attempted takes in how often a change was begun, of all rollouts there ever were.
+func (r *Rollouts) Attempted(base string, times int) {
+	r.ordinals[base] = max(r.ordinals[base], times)
+}
+
 // known are the rollouts of the lane that are remembered, oldest first.
 func (l *lane) known() []*active {
 	if l.run == nil {
@@ -319,18 +326,6 @@ func (r *Rollouts) Moves() bool {
 		}
 	}
 	return false
-}
-
-// renumber counts the attempts at a change that are still known.
-func (r *Rollouts) renumber(base string) {
-	delete(r.ordinals, base)
-	for _, l := range plans.Sorted(r.lanes) {
-		for _, a := range l.known() {
-			if a.Base == base {
-				r.ordinals[base] = max(r.ordinals[base], a.Ordinal)
-			}
-		}
-	}
 }
 
 // Decide brings every rollout as far as it may go now. Answers are the decisions

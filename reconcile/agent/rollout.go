@@ -132,6 +132,11 @@ func remember(d reconcile.RolloutDelta, tx *journal.Tx) error {
 			tx.Delete(journal.Rollouts, r.ID+"/"+tenant)
 		}
 	}
+	for base, n := range d.Attempts {
+		if err := tx.Put(journal.Meta, metaAttempts+base, n); err != nil {
+			return err
+		}
+	}
 	for i := range d.Rollouts {
 		if err := tx.Put(journal.Rollouts, d.Rollouts[i].ID, &d.Rollouts[i]); err != nil {
 			return err
@@ -167,6 +172,21 @@ func (r *rollout) load(store journal.Store, last, now time.Time) error {
 			return fmt.Errorf("member %s of rollout %s: %w", tenant, id, err)
 		}
 		members[id] = append(members[id], m)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = store.Each(journal.Meta, func(key string, v []byte) error {
+		base, ok := strings.CutPrefix(key, metaAttempts)
+		if !ok {
+			return nil
+		}
+		var n int
+		if err := json.Unmarshal(v, &n); err != nil {
+			return fmt.Errorf("attempts at %s: %w", base, err)
+		}
+		r.runs.Attempted(base, n)
 		return nil
 	})
 	if err != nil {

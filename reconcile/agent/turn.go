@@ -16,12 +16,13 @@ import (
 
 // Keys of the journal's meta bucket.
 const (
-	metaClock  = "clock"  // now of the last turn
-	metaPort   = "port/"  // and a host port: its lease
-	metaCommit = "commit" // last accepted commit
-	metaNamed  = "named/" // and a tenant: what its last report kept on the host
-	metaPrune  = "prune"  // images or tenants went, and what they left is not removed yet
-	metaAdopt  = "adopt"  // the journal was empty beside owned objects, and nobody said adopt
+	metaClock    = "clock"     // now of the last turn
+	metaPort     = "port/"     // and a host port: its lease
+	metaCommit   = "commit"    // last accepted commit
+	metaNamed    = "named/"    // and a tenant: what its last report kept on the host
+	metaPrune    = "prune"     // images or tenants went, and what they left is not removed yet
+	metaAttempts = "attempts/" // and the base of a rollout's id: how often that change was begun
+	metaAdopt    = "adopt"     // the journal was empty beside owned objects, and nobody said adopt
 )
 
 // stepRounds bounds how often one turn goes over new permits. More of them wait

@@ -21,6 +21,7 @@ type Books struct {
 	tenants  map[string]*entry
 	policies map[string]plans.BatchPolicy // in force
 	logs     map[string]*log
+	ids      map[string]bool // ever given to a rollout
 	skips    []gap
 }
 
@@ -72,7 +73,7 @@ type log struct {
 
 // NewBooks returns empty books.
 func NewBooks() *Books {
-	return &Books{Reached: map[string]int{}, tenants: map[string]*entry{}, policies: map[string]plans.BatchPolicy{}, logs: map[string]*log{}}
+	return &Books{Reached: map[string]int{}, tenants: map[string]*entry{}, policies: map[string]plans.BatchPolicy{}, logs: map[string]*log{}, ids: map[string]bool{}}
 }
 
 // First is the first rule that was broken, nil while none is.

@@ -16,7 +16,7 @@ func (b *Books) Decided(now time.Time, d *reconcile.RolloutDelta, answers map[st
 		before[l.ID] = l.Trip
 		l.floored = l.floored || l.Trip != nil && l.Trip.Floor
 	}
-	for _, r := range d.Dropped { // first: its name may be given again
+	for _, r := range d.Dropped {
 		delete(b.logs, r.ID)
 		delete(before, r.ID)
 	}
@@ -30,6 +30,10 @@ func (b *Books) Decided(now time.Time, d *reconcile.RolloutDelta, answers map[st
 			l = &log{members: map[string]*reconcile.RolloutMember{}, begun: map[string]bool{}, failed: map[string]time.Time{}, labels: map[string]map[string]string{}, first: b.policies[r.Policy], rules: b.policies[r.Policy]}
 			b.logs[r.ID] = l
 			fresh = append(fresh, l)
+			if b.ids[r.ID] {
+				b.fail("id", "rollout %s begins, and another had this id", r.ID)
+			}
+			b.ids[r.ID] = true
 		}
 		if l.closed() && !r.Phase.Closed() && r.Phase != reconcile.RolloutRollingBack {
 			b.fail("S3", "rollout %s was %s and is %s", r.ID, l.Phase, r.Phase)

@@ -10,6 +10,7 @@ import (
 // deliberate mistake. Its methods are those of reconcile.Rollouts.
 type Machine interface {
 	Restore(reconcile.Rollout, []reconcile.RolloutMember)
+	Attempted(base string, times int)
 	Plan(reconcile.RolloutPlan)
 	Hear(*reconcile.Report)
 	Answered()

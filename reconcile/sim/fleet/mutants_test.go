@@ -26,6 +26,7 @@ type bent struct {
 	answers func(*bent, map[string]string) map[string]string
 	decided func(*bent, *reconcile.RolloutDelta)
 	restore func(*reconcile.Rollout, []reconcile.RolloutMember) bool
+	counts  func() bool
 	skip    func(time.Duration) time.Duration
 	next    func(time.Time) time.Time
 	last    reconcile.RolloutPlan
@@ -60,6 +61,12 @@ func (b *bent) Hear(r *reconcile.Report) {
 func (b *bent) Restore(r reconcile.Rollout, m []reconcile.RolloutMember) {
 	if b.restore == nil || b.restore(&r, m) {
 		b.Rollouts.Restore(r, m)
+	}
+}
+
+func (b *bent) Attempted(base string, times int) {
+	if b.counts == nil || b.counts() {
+		b.Rollouts.Attempted(base, times)
 	}
 }
 
@@ -278,6 +285,7 @@ var Mutants = []Mutant{
 			}
 		}
 	}), 1000},
+	{"gives an id again", "id", bend(func(b *bent) { b.counts = func() bool { return false } }), 3000},
 	{"writes no members down", "scratch", deltas(func(b *bent, d *reconcile.RolloutDelta) {
 		d.Members = slices.DeleteFunc(d.Members, func(m reconcile.ChangedMember) bool {
 			return m.Batch == 0 && m.Class != "" || m.Class == reconcile.ClassHeld

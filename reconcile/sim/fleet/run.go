@@ -249,6 +249,9 @@ func (p *play) revive() {
 		}
 		p.machine.Restore(l.Rollout, members)
 	}
+	for base, n := range p.attempts {
+		p.machine.Attempted(base, n)
+	}
 	p.machine.Skip(p.now.Sub(p.wrote)) // the clock is written down with everything else
 	for _, t := range p.byName {
 		t.permit, t.report = reconcile.Permit{}, reconcile.Report{}

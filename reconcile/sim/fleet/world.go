@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -25,6 +26,7 @@ type world struct {
 	machine  Machine
 	answers  map[string]string
 	stored   map[string]*ledger // the journal
+	attempts map[string]int     // of it: how often each change was begun
 	queue    queue
 	touched  []*tenant
 	outage   time.Time // until then no image comes
@@ -54,7 +56,7 @@ type ledger struct {
 
 func newWorld(make Maker) *world {
 	return &world{now: epoch, wrote: epoch, policies: map[string]plans.BatchPolicy{}, byName: map[string]*tenant{}, make: make, machine: make(),
-		answers: map[string]string{}, stored: map[string]*ledger{}, sees: blink{},
+		answers: map[string]string{}, stored: map[string]*ledger{}, attempts: map[string]int{}, sees: blink{},
 		heeds: func(n int) int { return n }, dies: func(string) bool { return false }, lost: func() {}}
 }
 
@@ -167,7 +169,8 @@ func (w *world) decide() {
 // write writes a decision down.
 func (w *world) write(d *reconcile.RolloutDelta) {
 	w.wrote = w.now
-	for _, r := range d.Dropped { // first: its name may be given again
+	maps.Copy(w.attempts, d.Attempts)
+	for _, r := range d.Dropped {
 		delete(w.stored, r.ID)
 	}
 	for _, r := range d.Rollouts {
@@ -195,6 +198,9 @@ func (w *world) reborn() Machine {
 			members = append(members, *v)
 		}
 		m.Restore(l.Rollout, members)
+	}
+	for base, n := range w.attempts {
+		m.Attempted(base, n)
 	}
 	m.Plan(w.plan())
 	for _, t := range w.order {
