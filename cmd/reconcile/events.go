@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/reconcile/agent"
 	"github.com/gitops-fleet/reconcile/reconcile/journal"
 )
 
@@ -34,6 +36,9 @@ one JSON object a line. Names of events are stable.`,
 			if err != nil {
 				return err
 			}
+			if last < 0 {
+				return usage{error: fmt.Errorf("--last: %d is no number of events", last), hint: "write one such as 20; without it, all"}
+			}
 			q := journal.Query{Tenant: tenant, Last: last}
 			if since != "" {
 				d, err := plans.ParseDuration(since)
@@ -49,7 +54,9 @@ one JSON object a line. Names of events are stable.`,
 			}
 			defer done()
 			var failed error
+			none := true
 			err = t.Events(cmd.Context(), q, follow, func(e journal.Logged) {
+				none = false
 				if set.Output != "json" {
 					_, err := fmt.Fprintln(p.stdout, eventLine(e.Event))
 					failed = errors.Join(failed, err)
@@ -64,7 +71,10 @@ one JSON object a line. Names of events are stable.`,
 			if cmd.Context().Err() != nil {
 				return context.Cause(cmd.Context())
 			}
-			return errors.Join(err, failed)
+			if err := errors.Join(err, failed); err != nil || !none || follow {
+				return err
+			}
+			return p.missing(cmd.Context(), t, q)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens, until interrupted")
@@ -75,6 +85,45 @@ one JSON object a line. Names of events are stable.`,
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("rollout", p.completeRollout))
 	cmd.Flags().IntVar(&last, "last", 0, "only the last so many")
 	return cmd
+}
+
+// missing says on stderr that nobody knows the tenant or the rollout asked for: no
+// events at all would look as if nothing had happened to it.
+func (p *program) missing(ctx context.Context, t teller, q journal.Query) error {
+	say := func(what, name, list string) error {
+		fmt.Fprintf(p.stderr, "error: nothing of %s %s is in the journal\n  → `%s` lists them\n", what, name, list)
+		return status(exitError)
+	}
+	told := func(q journal.Query) (any bool, err error) {
+		q.Last = 1
+		err = t.Events(ctx, q, false, func(journal.Logged) { any = true })
+		return any, err
+	}
+	if q.Rollout != "" {
+		if any, err := told(journal.Query{Rollout: q.Rollout}); any || err != nil {
+			return err
+		}
+		list, err := t.Rollouts(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(list, func(r agent.RolloutView) bool { return r.ID == q.Rollout }) {
+			return say("rollout", q.Rollout, "reconcile rollout list")
+		}
+	}
+	if q.Tenant != "" {
+		if any, err := told(journal.Query{Tenant: q.Tenant}); any || err != nil {
+			return err
+		}
+		st, err := t.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(st.Tenants, func(n agent.TenantStatus) bool { return n.Name == q.Tenant }) {
+			return say("tenant", q.Tenant, "reconcile status")
+		}
+	}
+	return nil
 }
 
 // rolloutOfEvents is the rollout whose id begins as given. The log remembers
