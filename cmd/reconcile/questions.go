@@ -43,8 +43,8 @@ func openQuestions(ctx context.Context, t teller) ([]openQuestion, error) {
 	return questionsOf(st), err
 }
 
-// questionsOf gathers what is asked, oldest first. Several tenants may wait for
-// the same answer.
+// questionsOf gathers what is asked: by rollouts, which many tenants wait for, then
+// by tenants, each oldest first. Several tenants may wait for the same answer.
 func questionsOf(st agent.Status) []openQuestion {
 	list := []openQuestion{}
 	for _, r := range st.Rollouts {
@@ -63,7 +63,15 @@ func questionsOf(st agent.Status) []openQuestion {
 		}
 		list[i].Tenants = append(list[i].Tenants, t.Name)
 	}
-	slices.SortStableFunc(list, func(a, b openQuestion) int { return a.Since.Compare(b.Since) })
+	slices.SortStableFunc(list, func(a, b openQuestion) int {
+		switch {
+		case a.Rollout != "" && b.Rollout == "":
+			return -1
+		case a.Rollout == "" && b.Rollout != "":
+			return 1
+		}
+		return a.Since.Compare(b.Since)
+	})
 	return list
 }
 
