@@ -94,7 +94,8 @@ type Attempt struct {
 	Failing bool `json:"failing,omitempty"`
 	// Accepted says that a person took the new version as it is.
 	Accepted bool `json:"accepted,omitempty"`
-	// Wrote says that a write was answered by the new slot.
+	// Wrote says that a write was answered by the new slot, or may have been where no
+	// router counts.
 	Wrote bool `json:"wrote,omitempty"`
 	// Down says that what bakes was not up since its answers were last counted,
 	// Before what the router had counted when it was up again: what is answered for

@@ -79,7 +79,7 @@ func (m *machine) mayGoBack(why string) bool {
 			a.Failing = true
 			return false // asked once the cost is known
 		}
-		word = m.ask("back", "the new version of "+m.in.Name+" fails ("+why+") and has answered writes; going back to "+
+		word = m.ask("back", "the new version of "+m.in.Name+" fails ("+why+") and "+m.wrote()+"; going back to "+
 			short(m.rec.Kept.Generation)+" would leave behind "+left,
 			map[string]string{
 				plans.Stay:    "the new version keeps serving as it is",
@@ -113,7 +113,7 @@ func (m *machine) carry(why string) {
 	m.event(TenantFailed, m.in.Name+": "+why, "attempt", a.ID, "why", why, "way", "carry")
 	m.rec.Attempt = nil
 	n := m.newAttempt(KindCore, Backward, old.Target)
-	n.carry(old)
+	n.carry(old, m.onBack())
 	if len(a.Restore) == 0 {
 		n.Undoes = a.Target
 	}

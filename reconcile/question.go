@@ -106,11 +106,19 @@ func (m *machine) backAnswer() string {
 		return ""
 	}
 	return m.ask("data-back", "the plan takes "+m.in.Name+" back to "+short(k.Generation)+", and "+short(m.rec.Current.Generation)+
-		" has answered writes: "+left,
+		" "+m.wrote()+": "+left,
 		map[string]string{
 			plans.Carry:   "serve the old version on the data as they are now, by a second switch with a hold",
 			plans.Discard: "serve the old version on its own data; " + left + ", is kept aside",
 		}, k.Attempt, m.rec.Current.Attempt)
+}
+
+// wrote says how it is known of what serves that it was written to.
+func (m *machine) wrote() string {
+	if m.uncounted(m.rec.Current, m.rec.Current.Settled) {
+		return "may have been written to, which nobody counts"
+	}
+	return "has answered writes"
 }
 
 // words are the keys of m as an event lists them.

@@ -127,7 +127,8 @@ type Version struct {
 	Baked bool `json:"baked,omitempty"`
 	// Settled says that everything that belongs to the routed slot has run.
 	Settled bool `json:"settled,omitempty"`
-	// Wrote says that a write was answered by it since the last switch to it.
+	// Wrote says that a write was answered by it since the last switch to it, or may
+	// have been where no router counts.
 	Wrote bool `json:"wrote,omitempty"`
 	// Ran are its afterSwitch jobs that ended, by exit status.
 	Ran map[string]int `json:"ran,omitempty"`

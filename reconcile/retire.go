@@ -205,7 +205,7 @@ func (m *machine) dropData(mark string, wrote bool) bool {
 				continue // a discarded clone needs it; swept later
 			case role == observed.Live && wrote:
 				m.act(Switch, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
-					Why: "writes since the switch are kept aside"})
+					Why: "what was written to it is kept aside"})
 				m.discard(d.ID)
 			case m.letGo(Switch, d):
 			case !m.destroy(Switch, d, "made for a version that does not serve"):

@@ -97,7 +97,7 @@ func (m *machine) leave(v *Version, by string, discard bool) (why string) {
 	n.New, n.Reused = *v.clone(), true
 	n.New.Target = target
 	if word := m.onBackTo(v); m.rec.Current.Wrote && word != "" && word != plans.Discard && !discard {
-		n.carry(v)
+		n.carry(v, word)
 	}
 	n.Exclusive = m.want != nil && recreates(m.want)
 	return m.sets(n, by)
@@ -121,9 +121,9 @@ func (m *machine) missingBack(kept *Version) bool {
 }
 
 // carry makes an attempt bring an old generation to the data as they are now,
-// as a new version in the old one's slot.
-func (a *Attempt) carry(old *Version) {
+// as a new version in the old one's slot. onBack is the word on writes to them.
+func (a *Attempt) carry(old *Version, onBack string) {
 	a.Carry, a.Reused = true, false
 	a.New = Version{Target: old.Target, Slot: old.Slot, Generation: old.Generation, Attempt: a.ID, Commit: old.Commit,
-		Sidecars: old.clone().Sidecars, Entry: cloneEntry(old.Entry)}
+		Sidecars: old.clone().Sidecars, OnBack: onBack, Entry: cloneEntry(old.Entry)}
 }

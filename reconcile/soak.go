@@ -66,7 +66,9 @@ func (m *machine) launched(p part, v *Version) bool {
 	}
 	if err := m.start(Soak, v, p, v.Attempt, "it runs in the routed slot only"); err != nil {
 		m.say(Degraded, "", err.Error(), "")
+		return false
 	}
+	v.Wrote = v.Wrote || m.uncounted(v, true)
 	return false
 }
 

@@ -6,6 +6,7 @@ import (
 	"cmp"
 
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
 // Step decides for one tenant. It is total: every input has a decision. The
@@ -30,7 +31,7 @@ func (m *machine) look() {
 			cur.Runtime = cmp.Or(i.Runtime, cur.Runtime)
 		}
 	}
-	if a := m.rec.Attempt; a != nil && a.Kind == KindCore && a.Switched && m.seen.Route.Slots[a.New.Slot].Writes > 0 {
+	if a := m.rec.Attempt; a != nil && a.Kind == KindCore && (a.Switched && m.seen.Route.Slots[a.New.Slot].Writes > 0 || m.wroteEarly()) {
 		a.Wrote = true
 	}
 	if m.want != nil && m.rec.Wanted != m.target {
@@ -50,6 +51,18 @@ func (m *machine) look() {
 		m.askRestore(*m.in.Data)
 	}
 	m.obey()
+}
+
+// wroteEarly says that a new version may have been written to before its switch: what
+// no router leads to is reached once it runs.
+func (m *machine) wroteEarly() bool {
+	a := m.rec.Attempt
+	if a.Wrote || a.Swapped || a.Rehearsing || !m.uncounted(&a.New, false) {
+		return false
+	}
+	return slices.ContainsFunc(m.inSlot(a.New.Slot), func(i *observed.Instance) bool {
+		return i.Attempt == a.ID && !i.Job && !i.Started.IsZero()
+	})
 }
 
 // retry takes a person's word that the target may be tried again.

@@ -102,7 +102,7 @@ func (m *machine) swap() {
 	a := m.rec.Attempt
 	old := m.rec.Current
 	a.Switched, a.Swapped = true, true
-	a.New.Since, a.New.Wrote = m.now, false
+	a.New.Since, a.New.Wrote = m.now, m.uncounted(&a.New, a.New.Settled)
 	m.rec.Current = a.New.clone()
 	m.rec.Entry = cloneEntry(a.New.Entry)
 	if m.rec.Kept != nil && m.rec.Kept.Slot == a.New.Slot {
@@ -119,6 +119,22 @@ func (m *machine) swap() {
 	}
 	m.event(TenantSwitched, m.in.Name+" is served by "+string(a.New.Slot)+" ("+short(a.New.Generation)+")",
 		"slot", string(a.New.Slot), "from", from, "generation", a.New.Generation, "attempt", a.ID)
+}
+
+// uncounted says that a version may be written to where no router counts it: it has
+// no routes, or a service of it is reached past them (a published port) or fetches
+// its work itself (whenRouted), and may hand it on to one that writes. With active,
+// what runs in the routed slot only runs, too.
+func (m *machine) uncounted(v *Version, active bool) bool {
+	parts, known := m.parts(v)
+	past, writes := v.Entry.Tenant == "" || !known, !known
+	for _, p := range runs(parts, active) {
+		past = past || len(p.svc.Publish) > 0 || p.svc.WhenRouted()
+		for _, mount := range plans.Sorted(p.svc.Mounts) {
+			writes = writes || !mount.ReadOnly
+		}
+	}
+	return past && writes && len(v.Data) > 0
 }
 
 // keepData notes which datasets the current version uses.

@@ -17,6 +17,7 @@ import (
 //	logs=clone:quiesce:stay[:driver] another one, named after data
 //	shared-data=snapshot             a volume db writes to, with freeze=ID after it
 //	keeps=7d:3:24h                   retention preUpgrade:discarded:final, each an age or a count
+//	publish=5432                     a port of app that is reached past the routes
 //	recreate active=blue idle=v2 routes=a.test,b.test routes=none
 //	bake=20s soak=1h keep=running retire=decision hold=reason until=1h removed
 func tenant(t *testing.T, words []string) *plans.Tenant {
@@ -53,6 +54,11 @@ func tenant(t *testing.T, words []string) *plans.Tenant {
 			core["before"] = plans.Service{Image: "job@" + v, Job: &plans.Job{At: plans.BeforeStart}}
 		case "migrate":
 			core["migrate"] = plans.Service{Image: "job@" + v, After: []string{"app"}, Job: &plans.Job{At: plans.BeforeSwitch, Timeout: duration("30s")}}
+		case "publish": // a port of app
+			port, _ := strconv.Atoi(v)
+			s := core["app"]
+			s.Publish = []plans.Publish{{Port: port, Container: 5432}}
+			core["app"] = s
 		case "prime":
 			core["prime"] = plans.Service{Image: "job@" + v, After: []string{"app"}, Job: &plans.Job{At: plans.BeforeStart}}
 		case "after":

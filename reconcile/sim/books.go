@@ -40,6 +40,7 @@ type books struct {
 	givenUp map[string]time.Time   // datasets first seen discarded, and when
 	binds   map[plans.Key][]string // host paths an instance was started with
 	acked   map[uint64]plans.Slot  // writes answered well, and who did
+	past    map[uint64]bool        // writes answered well past the router
 	word    bool                   // a person said to go back
 	data    bool                   // a person sent the data back since a target was reached
 	stayed  bool                   // a person said that what does not go back shall stay
@@ -73,7 +74,7 @@ func newBooks(w *world) *books {
 	return &books{
 		w: w, runs: map[life]answers{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
 		failed: map[plans.Target]bool{}, jobs: map[string]string{}, byHand: map[plans.Key]bool{},
-		baked: map[string]bool{}, binds: map[plans.Key][]string{}, givenUp: map[string]time.Time{}, acked: map[uint64]plans.Slot{},
+		baked: map[string]bool{}, binds: map[plans.Key][]string{}, givenUp: map[string]time.Time{}, acked: map[uint64]plans.Slot{}, past: map[uint64]bool{},
 		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, wholes: map[plans.Target]whole{}, cut: -1,
 	}
 }
@@ -126,6 +127,7 @@ func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.S
 func (b *books) forgot() {
 	b.routed, b.before = plans.NoSlot, plans.NoSlot
 	clear(b.acked)
+	clear(b.past)
 }
 
 // acting takes in an action that is about to be tried.
@@ -150,6 +152,15 @@ func (b *books) served(r *request, status int, slot plans.Slot) {
 	}
 	if (status == 502 || status == 500) && !b.w.opt.faulty() {
 		b.reached["errors"]++
+	}
+}
+
+// wrotePast takes in a write that was answered past the router. What served has to
+// have it from then on; what had not proved itself yet keeps it aside when it fails.
+func (b *books) wrotePast(write uint64, slot plans.Slot) {
+	b.past[write] = true
+	if slot == b.w.report.Active {
+		b.acked[write] = slot
 	}
 }
 
@@ -210,6 +221,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 		case reconcile.Destroy:
 			b.checkDestroy(in, route, a)
 			b.checkRetention(in, rec, a)
+			b.checkOnlyCopy(in, a)
 		}
 	}
 }

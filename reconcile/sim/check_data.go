@@ -14,7 +14,8 @@ import (
 // missing from the data of a slot that serves, where the plan does not accept
 // that. A replayed volume gets its writes from elsewhere, a fresh one has none.
 func (b *books) checkData(slot plans.Slot, what string) {
-	if s := b.w.shape.Volume; s != plans.Share && s != plans.Snapshot && s != plans.Quiesce || b.lossOK || len(b.acked) == 0 {
+	if s := b.w.shape.Volume; s != plans.Share && s != plans.Snapshot && s != plans.Quiesce || b.lossOK || len(b.acked) == 0 ||
+		!b.w.shape.Routes && b.w.shape.OnBack == plans.Discard {
 		return
 	}
 	id, have := b.dataOf(slot)
@@ -88,6 +89,31 @@ func (b *books) checkDestroy(in reconcile.Input, route observed.Route, a reconci
 					b.fail("S6", "%s is destroyed, and %s uses it", d.ID, key)
 				}
 			}
+		}
+	}
+}
+
+// checkOnlyCopy holds S6 for writes past the router: no dataset is destroyed that has
+// the only copy of one, before its retention is over.
+func (b *books) checkOnlyCopy(in reconcile.Input, a reconcile.Action) {
+	since, given := b.givenUp[a.Dataset]
+	if b.w.shape.Volume == plans.Fresh || b.w.shape.Volume == plans.Replay || a.Step == reconcile.Removing ||
+		given && in.Now.Sub(since) >= retention.Discarded.For.Std()-lateness {
+		return
+	}
+	elsewhere := map[uint64]bool{}
+	for _, d := range b.w.truth().Datasets {
+		if d.ID == a.Dataset {
+			continue
+		}
+		for _, write := range b.w.host.Content(d.ID) {
+			elsewhere[write] = true
+		}
+	}
+	for _, write := range b.w.host.Content(a.Dataset) {
+		if b.past[write] && !elsewhere[write] {
+			b.fail("S6", "%s is destroyed, and has the only copy of write %d", a.Dataset, write)
+			return
 		}
 	}
 }

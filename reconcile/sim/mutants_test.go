@@ -77,6 +77,14 @@ var Mutants = []Mutant{
 			rec.Past.Shared, rec.Past.Sidecars = maps.Clone(rec.Shared), maps.Clone(rec.Current.Sidecars)
 		}
 	}), 600},
+	{"takes no routes for no writes", "S6", memory(func(rec *reconcile.Record) {
+		if cur := rec.Current; cur != nil && cur.Entry.Tenant == "" {
+			cur.Wrote = false
+		}
+		if a := rec.Attempt; a != nil && a.New.Entry.Tenant == "" {
+			a.Wrote = false
+		}
+	}), 1000},
 	{"skips the bake", "S10", want(func(t *plans.Tenant) { t.Bake, t.Soak.For = 0, 0 }), 200},
 	{"switches before it verified", "S1", facts(func(in reconcile.Input, f *observed.Tenant) {
 		for i := range f.Instances {

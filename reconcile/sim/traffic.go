@@ -2,10 +2,12 @@ package sim
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/drivers/mem"
 	"github.com/gitops-fleet/reconcile/plans"
+	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
 // bg is the context of calls that nothing cancels.
@@ -32,6 +34,33 @@ func (w *world) send() {
 	}
 	r.q = w.host.Send(method, "h0.test", "/", r.id)
 	w.open = append(w.open, r)
+}
+
+// writePast writes what no router counts, to each app that runs: by a port of its own.
+// It is answered at once.
+func (w *world) writePast() {
+	t := w.truth()
+	for _, i := range t.Instances {
+		if i.Service != "app" || i.Phase != observed.Running {
+			continue
+		}
+		id, _ := w.books.dataOf(i.Slot)
+		if d := w.dataset(id); d == nil || d.Role != observed.Live {
+			continue
+		}
+		w.writes++
+		w.host.Write(id, w.writes)
+		w.books.wrotePast(w.writes, i.Slot)
+	}
+}
+
+func (w *world) dataset(id string) *observed.Dataset {
+	t := w.truth()
+	n := slices.IndexFunc(t.Datasets, func(d observed.Dataset) bool { return d.ID == id })
+	if n < 0 {
+		return nil
+	}
+	return &t.Datasets[n]
 }
 
 // answerOpen ends the requests whose time has come.

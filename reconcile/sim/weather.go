@@ -98,7 +98,11 @@ func (w *world) weather() {
 		w.trace.add(w, "back", "our clock is off by %s", w.skew)
 	}
 	if w.chance("Traffic", o.Traffic) {
-		w.send()
+		if w.shape.Routes {
+			w.send()
+		} else {
+			w.writePast()
+		}
 	}
 	w.books.moved()
 	w.people()
