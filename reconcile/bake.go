@@ -1,8 +1,10 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -201,19 +203,31 @@ func (m *machine) wayBackFree() bool {
 	return !cur.Wrote || m.onBack() == "" || m.onBack() == plans.Discard
 }
 
-// onBack is what the plan says about writes on a quiesced clone when going
-// back, the strictest of all volumes; "" where no write can be lost.
+// onBack is the word about writes on a quiesced clone when going back, the
+// strictest of all volumes; "" where no write can be lost.
 func (m *machine) onBack() string { return m.onBackTo(m.rec.Kept) }
 
-// onBackTo is the same of a way back to another version.
+// onBackTo is the same of a way back to another version: the stricter of what is
+// said of the version that serves and of what the plan says now. A plan that names
+// another one may have no quiesced clone any more, or another word for its own.
 func (m *machine) onBackTo(v *Version) string {
-	if v == nil || maps.Equal(v.Data, m.rec.Current.Data) {
+	cur := m.rec.Current
+	switch {
+	case v == nil || maps.Equal(v.Data, cur.Data):
 		return ""
+	case m.want == nil:
+		return cur.OnBack
 	}
-	if m.want == nil {
-		return m.rec.Current.OnBack
+	return stricter(cur.OnBack, onBack(m.want))
+}
+
+// noteOnBack takes in what the plan says of writes to the version that serves, as
+// long as it names that version. One that has no quiesced clone any more takes no
+// word back: the version was made with it.
+func (m *machine) noteOnBack() {
+	if cur := m.rec.Current; cur != nil && m.want != nil && m.target.Core == cur.Generation {
+		cur.OnBack = cmp.Or(onBack(m.want), cur.OnBack)
 	}
-	return onBack(m.want)
 }
 
 // onBack is the strictest word a plan has about writes on its quiesced clones.
@@ -223,13 +237,17 @@ func onBack(t *plans.Tenant) string {
 		if v.OnUpgrade != plans.Clone || v.Writes != plans.Quiesce {
 			continue
 		}
-		on := v.OnBack
-		if on == "" {
-			on = plans.Stay
-		}
-		if word == "" || word == plans.Discard || on == plans.Stay {
-			word = on
-		}
+		word = stricter(word, cmp.Or(v.OnBack, plans.Stay))
 	}
 	return word
+}
+
+// stricter is the one of two words by which less is left behind: stay asks, carry
+// takes all along, discard accepts the loss, "" says nothing.
+func stricter(a, b string) string {
+	order := []string{"", plans.Discard, plans.Carry, plans.Stay}
+	if slices.Index(order, a) < slices.Index(order, b) {
+		return b
+	}
+	return a
 }

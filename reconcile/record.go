@@ -116,8 +116,8 @@ type Version struct {
 	Sidecars map[string]string `json:"sidecars,omitempty"`
 	// Data are the datasets it uses, by volume.
 	Data map[string]string `json:"data,omitempty"`
-	// OnBack is what the plan said about writes when it was made: stay, carry,
-	// discard, or "" where going back loses none.
+	// OnBack is what the plan last said about writes to it: stay, carry, discard, or
+	// "" where going back loses none.
 	OnBack string `json:"onBack,omitempty"`
 	// Entry was the route table's entry while it was routed.
 	Entry plans.Entry `json:"entry,omitzero"`

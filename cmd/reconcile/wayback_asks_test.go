@@ -124,3 +124,33 @@ func TestWaysBackWithoutRoutes(t *testing.T) {
 		})
 	}
 }
+
+// TestWayBackPastTheCommit: the plan goes back to what it said before, in which the
+// volume is no quiesced clone, or accepts that writes are left behind. What was said
+// of the version that serves counts all the same.
+func TestWayBackPastTheCommit(t *testing.T) {
+	for name, volume := range map[string]plans.Volume{
+		"the same":   {Source: "books", OnUpgrade: plans.Clone, Writes: plans.Quiesce},
+		"discard":    {Source: "books", OnUpgrade: plans.Clone, Writes: plans.Quiesce, OnBack: plans.Discard},
+		"not a copy": {Source: "books"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBack(t, root, false)
+				one := books("1", "")
+				one.Tenants[0].Volumes = map[string]plans.Volume{"entries": volume}
+				if volume.OnUpgrade == "" {
+					one.Tenants[0].Strategy = plans.Recreate
+				}
+				b.moves(one)
+				b.write("old")
+				b.moves(books("2", ""))
+				b.write("new")
+				b.host.Send("POST", "books.example.com", "/", 1).Finish()
+				b.moves(one)
+				b.asks("data-back")
+			})
+		})
+	}
+}
