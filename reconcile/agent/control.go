@@ -266,18 +266,21 @@ func (a *Agent) servePass(w http.ResponseWriter, r *http.Request) {
 // held: a socket left by a dead process is replaced.
 func (a *Agent) Serve(ctx context.Context, dir string) error {
 	path := filepath.Join(dir, SocketName)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	fresh := path + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace control socket: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := net.Listen("unix", fresh)
 	if err != nil {
-		return observed.Wrap("listen", path, observed.Refused, err,
+		return observed.Wrap("listen", fresh, observed.Refused, err,
 			"a socket's path may have at most 107 bytes: choose a shorter state directory")
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	// It gets its name when nobody else can connect to it.
+	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
 		l.Close()
 		return fmt.Errorf("protect control socket: %w", err)
 	}
+	defer os.Remove(path)
 	return a.ServeOn(ctx, l)
 }
 
