@@ -10,7 +10,7 @@ func (r reader) volume(p *place, v any) Volume {
 		OnUpgrade:   r.choice(p.at("onUpgrade"), m["onUpgrade"], Share, Snapshot, Clone, Fresh),
 		Writes:      r.choice(p.at("writes"), m["writes"], "", Replay, Quiesce),
 		OnBack:      r.choice(p.at("onBack"), m["onBack"], Stay, Carry, Discard),
-		HoldLimit:   r.duration(p.at("holdLimit"), m["holdLimit"], 0),
+		HoldLimit:   r.holdLimit(p.at("holdLimit"), m["holdLimit"]),
 		Rehearse:    r.truth(p.at("rehearse"), m["rehearse"]),
 		Freeze:      r.freeze(p.at("freeze"), m["freeze"]),
 		Import:      r.truth(p.at("import"), m["import"]),
@@ -25,6 +25,19 @@ func (r reader) volume(p *place, v any) Volume {
 		Size:        text("size"),
 		Filesystem:  r.choice(p.at("filesystem"), m["filesystem"], "xfs", "ext4"),
 	}
+}
+
+// holdLimit reads how long requests may wait, 0 where that is not said.
+func (r reader) holdLimit(p *place, v any) Duration {
+	d := r.duration(p, v, MinHoldLimit)
+	switch {
+	case v == nil:
+		return 0
+	case d < MinHoldLimit:
+		r.wrong(p, "holdLimit is "+d.String()+": part of it is kept to undo the switch, and what is left is too short for one",
+			"write "+MinHoldLimit.String()+" or longer; without it, "+DefaultHoldLimit.String())
+	}
+	return d
 }
 
 func (r reader) freeze(p *place, v any) *Hook {

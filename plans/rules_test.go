@@ -147,6 +147,8 @@ func TestRules(t *testing.T) {
 		"host not ASCII":          {[]string{service("port: 80") + "  routes: {web: {hosts: ['bücher.example.com'], service: app}}\n"}, "/spec/routes/web/hosts/0", "punycode", ""},
 		"host twice":              {[]string{service("port: 80") + "  routes: {a: {hosts: [a.example.com], service: app}, b: {hosts: [A.example.com.], service: app}}\n"}, "/spec/routes/b/hosts", "tenant solo routes a.example.com/", ""},
 		"host of another":         {[]string{service("port: 80") + "  routes: {a: {hosts: [a.example.com], service: app}}\n", strings.Replace(service("port: 80"), "solo", "duo", 1) + "  routes: {a: {hosts: [a.example.com], service: app}}\n"}, "/spec/routes/a/hosts", "tenant solo routes a.example.com/, and so does this one", ""},
+		"hold of no time":         {[]string{service("") + "  volumes: {data: {onUpgrade: clone, writes: quiesce, holdLimit: 2s}}\n"}, "/spec/volumes/data/holdLimit", "holdLimit is 2s", "write 5s or longer; without it, 30s"},
+		"no hold":                 {[]string{service("") + "  volumes: {data: {onUpgrade: clone, writes: quiesce, holdLimit: 0s}}\n"}, "/spec/volumes/data/holdLimit", "holdLimit is 0s", "write 5s or longer"},
 		"volume name":             {[]string{service("") + "  volumes: {Data: {}}\n"}, "/spec/volumes/Data", "small letters", ""},
 		"clone without writes":    {[]string{service("") + "  volumes: {data: {onUpgrade: clone}}\n"}, "/spec/volumes/data/onUpgrade", "must say what becomes of writes", "writes: quiesce"},
 		"writes without clone":    {[]string{service("") + "  volumes: {data: {writes: replay}}\n"}, "/spec/volumes/data/writes", "only with onUpgrade: clone", ""},

@@ -66,6 +66,10 @@ const (
 	DefaultFreezeLimit = 30 * Second
 )
 
+// MinHoldLimit is the shortest hold in which data can change hands: the last 2s of it
+// are kept for starting the old writers again.
+const MinHoldLimit = 5 * Second
+
 // Limit is the longest each of the two commands may take.
 func (f *Hook) Limit() Duration {
 	if f.Timeout > 0 {
