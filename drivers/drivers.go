@@ -194,7 +194,8 @@ type Storage interface {
 	Promote(ctx context.Context, id string, dataset string) error
 
 	// Destroy removes one dataset. Absent: no-op. Refused if it is mounted or
-	// in use, held, or the origin of a clone; it never removes anything else.
+	// in use, held, or the origin of a clone; it never removes anything else. What
+	// was destroyed in part is Doomed until another call ends it.
 	Destroy(ctx context.Context, id string, dataset string) error
 
 	// Written returns the bytes of a dataset that were written since the

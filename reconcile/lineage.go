@@ -62,13 +62,20 @@ func Lineage(in Input, rec Record) []DataNode {
 		})
 		return nodes
 	}
-	return grow("")
+	nodes := grow("")
+	for i := range m.doomed {
+		nodes = append(nodes, m.node(&m.doomed[i], leaving{}))
+	}
+	slices.SortStableFunc(nodes, func(a, b DataNode) int { return strings.Compare(a.Volume, b.Volume) })
+	return nodes
 }
 
 func (m *machine) node(d *observed.Dataset, fate leaving) DataNode {
 	n := DataNode{Dataset: *d, Left: -1, Until: fate.until}
 	n.Clones, n.Holds = slices.Clone(d.Clones), slices.Clone(d.Holds)
-	n.Use = m.use(d)
+	if n.Use = m.use(d); d.Doomed {
+		n.Use = "being destroyed"
+	}
 	switch {
 	case n.Use != "":
 	case d.Role == observed.Origin:

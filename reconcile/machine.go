@@ -15,10 +15,11 @@ type machine struct {
 	in     Input
 	now    time.Time
 	env    Env
-	seen   *observed.Tenant // the facts, never nil
-	rec    Record           // ours alone
-	want   *plans.Tenant    // nil: not in the plan, or to be removed
-	target plans.Target     // of want
+	seen   *observed.Tenant // the facts, never nil; without what is in doomed
+	doomed []observed.Dataset
+	rec    Record        // ours alone
+	want   *plans.Tenant // nil: not in the plan, or to be removed
+	target plans.Target  // of want
 	done   map[string]Result
 	passed time.Duration // since the last step
 	known  known
@@ -40,6 +41,7 @@ func begin(in Input, rec Record) *machine {
 	if m.seen == nil {
 		m.seen = &observed.Tenant{}
 	}
+	m.setDoomedApart()
 	if in.Env != nil {
 		m.env = *in.Env
 	}

@@ -91,7 +91,7 @@ func (m *machine) removing() {
 		m.rec.Current, m.rec.Kept, m.rec.Idle, m.rec.Shared = nil, nil, nil, nil
 		m.event(TenantRemoved, "nothing of "+m.in.Name+" runs any more")
 	}
-	if len(m.seen.Datasets) > 0 {
+	if len(m.seen.Datasets)+len(m.doomed) > 0 {
 		m.graceOfData()
 		return
 	}
@@ -101,7 +101,7 @@ func (m *machine) removing() {
 // vacant says that neither the host nor our memory has anything of the tenant.
 func (m *machine) vacant() bool {
 	s, r := m.seen, &m.rec
-	return len(s.Instances) == 0 && len(s.Datasets) == 0 && s.Route.Entry.Tenant == "" &&
+	return len(s.Instances) == 0 && len(s.Datasets)+len(m.doomed) == 0 && s.Route.Entry.Tenant == "" &&
 		r.Current == nil && r.Attempt == nil && r.Entry.Tenant == "" && len(r.Data) == 0
 }
 
@@ -187,6 +187,7 @@ func (m *machine) giveUpData() bool {
 // graceOfData keeps what is left for its time, then destroys it: what is cloned
 // before its origin. With a count instead of an age it stays for good.
 func (m *machine) graceOfData() {
+	m.endDoomed(Removing)
 	rule := m.retention().Final
 	if rule.Count > 0 {
 		m.say(StateRemoving, "", "nothing runs any more; its data are kept", "retention.final.count keeps them until it is 0")
@@ -211,6 +212,10 @@ func (m *machine) graceOfData() {
 		if text == "" {
 			text = d.ID + " stays: " + cmp.Or(why, m.rec.Stuck[d.ID].Problem.Text)
 		}
+	}
+	if text == "" && len(m.doomed) > 0 {
+		id := m.doomed[0].ID
+		text = id + " stays: " + m.rec.Stuck[id].Problem.Text
 	}
 	if len(m.actions) == 0 {
 		m.say(StateRemoving, "", "nothing runs any more; "+text, "it is tried again by itself")

@@ -85,6 +85,7 @@ func (m *machine) sweep() {
 	if m.env.Empty || m.env.OtherController != "" || m.rec.Attempt != nil || m.needsStorage() && m.seen.Storage.Blind() {
 		return
 	}
+	m.endDoomed(Retire)
 	m.strays()
 	for _, id := range sortedKeys(m.rec.Discards) {
 		if d := m.dataset(id); d == nil || d.Role != observed.Discarded || m.inUse(id, nil) {

@@ -222,9 +222,12 @@ func (m *machine) absent() bool {
 // the host was seen, our memory of it is dropped, too.
 func (m *machine) nothing() {
 	m.sayNothing()
+	if !m.unowned() && !m.seen.Storage.Blind() {
+		m.endDoomed(Retire)
+	}
 	s, r := m.seen, &m.rec
 	named := r.Wanted != plans.Target{} || r.Retention != plans.Retention{} // by a plan, once
-	if (named || r.Attempts > 0) && m.in.Want == nil && len(s.Datasets) == 0 && !s.Runtime.Blind() && !s.Router.Blind() && !s.Storage.Blind() {
+	if (named || r.Attempts > 0) && m.in.Want == nil && len(s.Datasets)+len(m.doomed) == 0 && !s.Runtime.Blind() && !s.Router.Blind() && !s.Storage.Blind() {
 		m.forget("neither the plan nor the host has anything of it")
 	}
 }

@@ -202,8 +202,14 @@ func (s *story) command(line string) {
 				}
 			}
 		}
+	case "doom": // its destruction was cut off
+		for i := range f.Datasets {
+			if d := &f.Datasets[i]; ids.ReplaceAllString(d.ID, "$1") == args[0] {
+				d.Doomed, d.Ready, d.Role, d.Origin, d.Holds = true, false, observed.Discarded, "", nil
+			}
+		}
 	case "lose-data":
-		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return d.ID == args[0] })
+		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return ids.ReplaceAllString(d.ID, "$1") == args[0] })
 	case "foreign":
 		f.Foreign = args
 	case "elsewhere":

@@ -88,7 +88,9 @@ func (m *machine) unstick() {
 	}
 	for _, id := range sortedKeys(m.rec.Stuck) {
 		d := m.dataset(id)
-		if d == nil {
+		if m.isDoomed(id) {
+			continue
+		} else if d == nil {
 			delete(m.rec.Stuck, id)
 		} else if _, tuned := m.tuning(d); tuned && m.rec.Stuck[id].Verb == Tune {
 			delete(m.rec.Stuck, id)

@@ -102,7 +102,7 @@ func nodeText(n reconcile.DataNode) []string {
 	if n.Left >= 0 {
 		text = append(text, agent.SizeUpTo(n.Left, n.AtMost)+" written since its origin")
 	}
-	if !n.Ready {
+	if !n.Ready && !n.Doomed {
 		text = append(text, "not whole yet")
 	}
 	if n.Lacks != "" {

@@ -61,6 +61,21 @@ func TestStorage(t *testing.T) {
 			}
 			return reopen(t)
 		},
+		BreakDestroy: func(t *testing.T, s drivers.Storage, id string) drivers.Storage {
+			all, err := s.Observe(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range all {
+				if d.ID == id {
+					doom(t, root, id)
+					if err := os.Remove(filepath.Join(d.Path, "f")); err != nil { // the part that was removed
+						t.Fatal(err)
+					}
+				}
+			}
+			return reopen(t)
+		},
 	})
 }
 

@@ -78,18 +78,18 @@ func (d *Driver) Observe(_ context.Context, tenants ...string) ([]observed.Datas
 	}
 	clones := map[string][]string{}
 	for _, m := range marks {
-		if m.Origin != "" && !m.Promoted {
+		if m.Origin != "" && !m.Promoted && !m.Doomed {
 			clones[m.Origin] = append(clones[m.Origin], m.ID)
 		}
 	}
 	var out []observed.Dataset
 	for _, m := range marks {
-		if len(tenants) > 0 && !slices.Contains(tenants, m.Tenant) || m.Doomed {
+		if len(tenants) > 0 && !slices.Contains(tenants, m.Tenant) {
 			continue
 		}
 		o := m.observed()
 		o.Clones = clones[m.ID]
-		if m.Ready {
+		if m.Ready && !m.Doomed {
 			if _, err := os.Lstat(m.Path); errors.Is(err, fs.ErrNotExist) {
 				continue // the mark is all that is left: the data are missing, and that is what we say
 			}
@@ -245,7 +245,7 @@ func (d *Driver) copyOf(ctx context.Context, from mark, want drivers.VolumeOrder
 func (d *Driver) SetRole(_ context.Context, _ string, dataset string, role observed.Role, slot plans.Slot) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m, err := d.read(dataset)
+	m, err := d.living(dataset)
 	if err != nil {
 		return absent("set role", dataset, err)
 	}
@@ -261,7 +261,7 @@ func (d *Driver) SetRole(_ context.Context, _ string, dataset string, role obser
 func (d *Driver) Promote(_ context.Context, _ string, dataset string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m, err := d.read(dataset)
+	m, err := d.living(dataset)
 	if err != nil {
 		return absent("promote", dataset, err)
 	}
@@ -279,7 +279,7 @@ func (d *Driver) Promote(_ context.Context, _ string, dataset string) error {
 // that what they were taken of can go. The one it came from is last, by which an
 // interrupted call finds the others again.
 func (d *Driver) inherit(to mark) error {
-	from, err := d.read(to.Origin)
+	from, err := d.living(to.Origin)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -335,7 +335,8 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 		if err := d.alone("destroy", m.ID, m.place()); err != nil {
 			return err
 		}
-		// From here on there is no way back: a crash finds the mark and ends it.
+		// From here on there is no way back. Cut off, it is shown as doomed, and the
+		// next call ends it.
 		m.Doomed = true
 		if err := d.write(m); err != nil {
 			return d.problem("destroy", dataset, err)
@@ -432,7 +433,7 @@ func (d *Driver) finish(m mark) (observed.Dataset, error) {
 func (d *Driver) find(id string) (mark, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m, err := d.read(id)
+	m, err := d.living(id)
 	if err != nil {
 		return mark{}, absent("find", id, err)
 	}

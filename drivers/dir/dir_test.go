@@ -2,6 +2,7 @@ package dir_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -260,6 +261,71 @@ func TestHalfMadeCloneIsMadeAgain(t *testing.T) {
 	if _, err := os.Stat(clone.Path + ".new"); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the half made copy is still there")
 	}
+}
+
+// doom writes into a dataset's mark what a process that died in a destroy leaves
+// there.
+func doom(t *testing.T, root, id string) {
+	t.Helper()
+	mark := filepath.Join(root, ".reconcile", id+".json")
+	text, err := os.ReadFile(mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mark, []byte(strings.Replace(string(text), `"ready": true`, `"ready": true, "doomed": true`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDestroyRefusedHalfWay: one file cannot be removed. What is left is shown until
+// it can, and goes then.
+func TestDestroyRefusedHalfWay(t *testing.T) {
+	root(t, "needs root to make a file immutable")
+	root := t.TempDir()
+	d := driver(t, root)
+	set := lives(t, d)
+	thaw := immutable(t, filepath.Join(set.Path, "deep/er/file"))
+	err := d.Destroy(t.Context(), "id", set.ID)
+	if observed.ClassOf(err) != observed.Refused || !strings.Contains(fmt.Sprint(err), "deep/er/file") {
+		t.Errorf("got %v, want it refused and the file named", err)
+	}
+	if s := seen(t, root, set.ID); s == nil || !s.Doomed || s.Ready {
+		t.Fatalf("half destroyed and seen as %+v", s)
+	}
+	if err := driver(t, root).Destroy(t.Context(), "id", set.ID); observed.ClassOf(err) != observed.Refused {
+		t.Errorf("tried again too early: %v", err)
+	}
+	thaw()
+	if err := driver(t, root).Destroy(t.Context(), "id", set.ID); err != nil {
+		t.Error(err)
+	}
+	if s := seen(t, root, set.ID); s != nil {
+		t.Errorf("destroyed and seen as %+v", s)
+	}
+	if _, err := os.Lstat(filepath.Dir(set.Path)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something is left: %v", err)
+	}
+}
+
+// immutable makes a file one that even root cannot remove, until thaw is called.
+func immutable(t *testing.T, path string) (thaw func()) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		t.Skipf("the filesystem has no immutable files: %v", err)
+	}
+	flags := func(n int) error { return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, n) }
+	const immutable = 0x10 // FS_IMMUTABLE_FL
+	if err := flags(was | immutable); err != nil {
+		t.Skipf("the filesystem has no immutable files: %v", err)
+	}
+	thaw = func() { _ = flags(was) }
+	t.Cleanup(func() { thaw(); f.Close() })
+	return thaw
 }
 
 func TestOwnerAndMode(t *testing.T) {

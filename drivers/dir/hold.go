@@ -13,7 +13,7 @@ import (
 func (d *Driver) Hold(_ context.Context, _ string, snapshot, tag string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m, err := d.read(snapshot)
+	m, err := d.living(snapshot)
 	if err != nil {
 		return absent("hold", snapshot, err)
 	}
@@ -32,7 +32,7 @@ func (d *Driver) Hold(_ context.Context, _ string, snapshot, tag string) error {
 func (d *Driver) Release(_ context.Context, _ string, snapshot, tag string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m, err := d.read(snapshot)
+	m, err := d.living(snapshot)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -54,6 +54,9 @@ func (m mark) observed() observed.Dataset {
 	if !m.Promoted {
 		o.Origin = m.Origin
 	}
+	if m.Doomed {
+		o.Doomed, o.Ready, o.Role, o.Origin, o.Holds = true, false, observed.Discarded, "", nil
+	}
 	return o
 }
 
@@ -70,7 +73,7 @@ func (m mark) there() bool {
 // given class.
 func (m mark) usable(op string, gone observed.Class) error {
 	switch {
-	case !m.Ready, m.Doomed:
+	case !m.Ready:
 		return observed.Wrap(op, m.ID, observed.Conflict, errors.New("it is not whole"), "")
 	case !m.there():
 		return observed.Wrap(op, m.ID, gone, fmt.Errorf("its data in %s are not there any more", m.Path), "")
@@ -125,6 +128,15 @@ func (d *Driver) read(id string) (mark, error) {
 	m, err := d.load(id)
 	if err == nil && !d.ours(m) {
 		return mark{}, fmt.Errorf("dataset %q is of fleet %q: %w", id, m.Fleet, fs.ErrNotExist)
+	}
+	return m, err
+}
+
+// living returns the mark of a dataset of ours that is not being destroyed.
+func (d *Driver) living(id string) (mark, error) {
+	m, err := d.read(id)
+	if err == nil && m.Doomed {
+		return mark{}, fmt.Errorf("dataset %q is being destroyed: %w", id, fs.ErrNotExist)
 	}
 	return m, err
 }

@@ -34,6 +34,9 @@ type Storage struct {
 	// BreakClone has the next clone on s end halfway, as if we had died: s is
 	// not used again, the suite goes on with the returned storage.
 	BreakClone func(t *testing.T, s drivers.Storage, snapshot string, want drivers.VolumeOrder) drivers.Storage
+	// BreakDestroy has a destroy on s end halfway, as if we had died, like
+	// BreakClone.
+	BreakDestroy func(t *testing.T, s drivers.Storage, id string) drivers.Storage
 	// Parts returns a storage without data of which a part can be taken away.
 	Parts func(t *testing.T) Parts
 }
@@ -61,6 +64,7 @@ func StorageCases(h Storage) []Case {
 		{"Destroy", Storage.destroy},
 		{"DestroyInUse", Storage.destroyInUse},
 		{"DestroyOrigin", Storage.destroyOrigin},
+		{"DestroyHalf", Storage.destroyHalf},
 		{"Hold", Storage.hold},
 		{"RollBack", Storage.rollBack},
 		{"Lineage", Storage.lineage},

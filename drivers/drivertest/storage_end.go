@@ -95,6 +95,53 @@ func (h Storage) destroyOrigin(t *testing.T) {
 	h.text(t, d, "old")
 }
 
+// destroyHalf: what a destroy left that was cut off is shown until another one has
+// ended it, and is good for nothing else.
+func (h Storage) destroyHalf(t *testing.T) {
+	if h.BreakDestroy == nil {
+		t.Skip("the harness cannot break a destroy")
+	}
+	s := h.New(t)
+	d := h.live(t, s)
+	snap := h.snap(t, s, "a2", d)
+	want := h.order(t, plans.Green, "a2", observed.Live)
+	clone, err := s.Clone(bound(t), "1", snap.ID, want, nil)
+	ok(t, err)
+	s = h.BreakDestroy(t, s, clone.ID)
+	seen := h.see(t, s, clone.ID)
+	if seen == nil || !seen.Doomed || seen.Ready || seen.Role != observed.Discarded || seen.Origin != "" {
+		t.Fatalf("half destroyed and observed as %+v", seen)
+	}
+	if from := h.see(t, s, snap.ID); from == nil || len(from.Clones) > 0 {
+		t.Errorf("a snapshot is observed as %+v, for a clone that is half destroyed", from)
+	}
+	wantClass(t, s.SetRole(bound(t), "2", clone.ID, observed.Live, plans.Green), observed.Conflict)
+	wantClass(t, s.Promote(bound(t), "3", clone.ID), observed.Conflict)
+	_, err = s.Snapshot(bound(t), "4", "a3", []string{clone.ID}, nil)
+	wantClass(t, err, observed.Conflict)
+	_, err = s.Written(bound(t), clone.ID, "")
+	wantClass(t, err, observed.Conflict)
+	for range 2 {
+		ok(t, s.Destroy(bound(t), "5", clone.ID))
+		if seen := h.see(t, s, clone.ID); seen != nil {
+			t.Fatalf("still there: %+v", seen)
+		}
+	}
+	h.text(t, d, "old")
+	again, err := s.Clone(bound(t), "6", snap.ID, want, nil)
+	ok(t, err)
+	h.text(t, again, "old")
+
+	// Ordered anew it is made anew, though nobody ended its destruction.
+	s = h.BreakDestroy(t, s, again.ID)
+	again, err = s.Clone(bound(t), "7", snap.ID, want, nil)
+	ok(t, err)
+	h.text(t, again, "old")
+	if seen := h.see(t, s, again.ID); seen == nil || !seen.Ready || seen.Doomed || seen.Role != observed.Live {
+		t.Errorf("made anew and observed as %+v", seen)
+	}
+}
+
 func (h Storage) reopen(t *testing.T) {
 	if h.Reopen == nil {
 		t.Skip("the harness cannot reopen")

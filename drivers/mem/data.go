@@ -46,6 +46,13 @@ func (h *Host) HalfMade(n int) {
 	h.halves = n
 }
 
+// HalfDestroyed has the next n destroys break off halfway: what is left is doomed.
+func (h *Host) HalfDestroyed(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.remains = n
+}
+
 // ForeignData says whether data that is not ours stands where the tenant's
 // volume would be made.
 func (h *Host) ForeignData(tenant, volume string, there bool) {

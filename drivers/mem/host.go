@@ -59,6 +59,7 @@ type Host struct {
 	serial   int    // of engine ids
 	free     int64
 	halves   int // datasets still to be left half made
+	remains  int // and half destroyed
 	counts   map[Part]int
 	watchers []*watcher
 }

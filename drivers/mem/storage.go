@@ -172,6 +172,15 @@ func (t *tenant) findData(id string) (int, bool) {
 	return slices.BinarySearchFunc(t.datasets, id, func(d *dataset, id string) int { return cmp.Compare(d.seen.ID, id) })
 }
 
+// living is the dataset, nil where there is none but for what a destroy left.
+func (h *Host) living(name string) *dataset {
+	d := h.data[name]
+	if d == nil || d.seen.Doomed {
+		return nil
+	}
+	return d
+}
+
 // dataName is a free name for the order's dataset.
 func (h *Host) dataName(want drivers.VolumeOrder) string {
 	name := want.Tenant + "/" + want.Name + "/" + string(want.Slot)
@@ -207,7 +216,7 @@ func (s *Storage) snapshot(ctx context.Context, attempt string, datasets []strin
 		return nil, err
 	}
 	for _, name := range datasets {
-		switch d := h.data[name]; {
+		switch d := h.living(name); {
 		case d == nil:
 			return nil, conflict("snapshot", name, "there is no such dataset")
 		case d.of != nil:
@@ -217,9 +226,10 @@ func (s *Storage) snapshot(ctx context.Context, attempt string, datasets []strin
 	var out []observed.Dataset
 	for _, name := range datasets {
 		snap := name + "@" + attempt
-		s := h.data[snap]
+		s := h.living(snap)
 		if s == nil {
 			d := h.data[name]
+			h.removeData(snap) // what a destroy left of it
 			s = &dataset{of: d, seen: observed.Dataset{
 				ID: snap, Tenant: d.seen.Tenant, Volume: d.seen.Volume, Slot: d.seen.Slot, Role: observed.Origin, Origin: name,
 				Attempt: attempt, Generation: d.seen.Generation,
@@ -254,7 +264,7 @@ func (s *Storage) clone(ctx context.Context, snapshot string, want drivers.Volum
 	if err := h.write(ctx, PartStorage, "clone", snapshot); err != nil {
 		return observed.Dataset{}, err
 	}
-	from := h.data[snapshot]
+	from := h.living(snapshot)
 	if from == nil || from.of == nil {
 		return observed.Dataset{}, conflict("clone", snapshot, "there is no such snapshot")
 	}
@@ -279,7 +289,7 @@ func (s *Storage) SetRole(ctx context.Context, id string, name string, role obse
 	if err := h.write(ctx, PartStorage, "set role", name); err != nil {
 		return err
 	}
-	d := h.data[name]
+	d := h.living(name)
 	if d == nil {
 		return conflict("set role", name, "there is no such dataset")
 	}
@@ -295,7 +305,7 @@ func (s *Storage) Tune(ctx context.Context, id string, name string, v plans.Volu
 	if err := h.write(ctx, PartStorage, "tune", name); err != nil {
 		return err
 	}
-	d := h.data[name]
+	d := h.living(name)
 	switch {
 	case d == nil || d.of != nil:
 		return conflict("tune", name, "there is no such dataset")
@@ -315,7 +325,7 @@ func (s *Storage) Promote(ctx context.Context, id string, name string) error {
 	if err := h.write(ctx, PartStorage, "promote", name); err != nil {
 		return err
 	}
-	d := h.data[name]
+	d := h.living(name)
 	if d == nil {
 		return conflict("promote", name, "there is no such dataset")
 	}
@@ -357,12 +367,26 @@ func (s *Storage) Destroy(ctx context.Context, id string, name string) error {
 	if len(d.seen.Holds) > 0 {
 		return refused("destroy", name, "it is held by "+strings.Join(d.seen.Holds, ", "), "release it first")
 	}
+	if h.remains > 0 {
+		h.remains--
+		d.seen.Doomed, d.seen.Ready, d.seen.Role, d.seen.Origin = true, false, observed.Discarded, ""
+		d.of, d.content = nil, nil
+		return &observed.Problem{Op: "destroy", Ref: name, Class: observed.Transient, Text: "it was interrupted"}
+	}
+	h.removeData(name)
+	h.drop(d.seen.Tenant)
+	return nil
+}
+
+func (h *Host) removeData(name string) {
+	d := h.data[name]
+	if d == nil {
+		return
+	}
 	t := h.tenants[d.seen.Tenant]
 	n, _ := t.findData(name)
 	t.datasets = slices.Delete(t.datasets, n, n+1)
 	delete(h.data, name)
-	h.drop(d.seen.Tenant)
-	return nil
 }
 
 // Written implements drivers.Storage. A write is one byte.
@@ -373,14 +397,14 @@ func (s *Storage) Written(ctx context.Context, name, snapshot string) (int64, er
 	if err := h.read(ctx, PartStorage, "measure", name); err != nil {
 		return 0, err
 	}
-	d := h.data[name]
+	d := h.living(name)
 	if d == nil {
 		return 0, conflict("measure", name, "there is no such dataset")
 	}
 	if snapshot == "" {
 		return int64(len(d.content)), nil
 	}
-	from := h.data[snapshot]
+	from := h.living(snapshot)
 	if from == nil || from.of == nil {
 		return 0, conflict("measure", snapshot, "there is no such snapshot")
 	}

@@ -146,12 +146,15 @@ type Dataset struct {
 	Lacks      string     `json:"lacks,omitempty"`    // what a person set on its origin and it could not be given
 	Imported   bool       `json:"imported,omitempty"` // taken over: a person had these data before us
 	Busy       bool       `json:"busy,omitempty"`
-	Clones     []string   `json:"clones,omitempty"`
-	Holds      []string   `json:"holds,omitempty"`
-	Created    time.Time  `json:"created,omitzero"`
-	Bytes      int64      `json:"bytes,omitempty"`   // it takes by itself, or -1 if the look did not tell
-	Written    int64      `json:"written,omitempty"` // since its newest snapshot, or -1 if not known
-	Problem    *Problem   `json:"problem,omitempty"` // why it is not ready, where that is known
+	// Doomed says that its destruction has begun and is not over: it is not ready,
+	// Discarded, of no origin, and all that can be done with it is to destroy it.
+	Doomed  bool      `json:"doomed,omitempty"`
+	Clones  []string  `json:"clones,omitempty"`
+	Holds   []string  `json:"holds,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+	Bytes   int64     `json:"bytes,omitempty"`   // it takes by itself, or -1 if the look did not tell
+	Written int64     `json:"written,omitempty"` // since its newest snapshot, or -1 if not known
+	Problem *Problem  `json:"problem,omitempty"` // why it is not ready, where that is known
 }
 
 // Check is one line of the preflight table.

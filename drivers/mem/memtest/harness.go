@@ -211,6 +211,13 @@ func Storage(wrap func(drivers.Storage) drivers.Storage, options ...Option) driv
 			}
 			return wrap(r.last.Storage())
 		},
+		BreakDestroy: func(t *testing.T, s drivers.Storage, id string) drivers.Storage {
+			r.last.HalfDestroyed(1)
+			if err := s.Destroy(t.Context(), "1", id); err == nil {
+				t.Fatal("the destroy was not broken")
+			}
+			return wrap(r.last.Storage())
+		},
 	}
 }
 
