@@ -221,6 +221,12 @@ type VolumeChecker interface {
 	CheckVolume(ctx context.Context, v plans.Volume) error
 }
 
+// CloneChecker is a Storage that can say beforehand whether a clone of a dataset or
+// snapshot could become what a volume says.
+type CloneChecker interface {
+	CheckClone(ctx context.Context, of string, v plans.Volume) error
+}
+
 // VolumesChecker is a Storage that can say beforehand whether it could take one
 // snapshot over volumes of a tenant, by name.
 type VolumesChecker interface {

@@ -18,9 +18,9 @@ type Volume struct {
 	Owner     string   `json:"owner,omitempty"` // uid:gid of a new volume's root
 	Mode      string   `json:"mode,omitempty"`  // octal mode of a new volume's root
 
-	// What a driver with such a notion (zfs) gives a dataset: Tuning in place too,
-	// size and filesystem only to a new one. Sizes are bytes, or with K M G T
-	// (1024-based).
+	// What a driver with such a notion (zfs) gives a dataset: Tuning in place too, a
+	// filesystem only to a new one, and a larger size to a clone. Sizes are bytes, or
+	// with K M G T (1024-based).
 	Quota       string `json:"quota,omitempty"`
 	Reservation string `json:"reservation,omitempty"`
 	Compression string `json:"compression,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gitops-fleet/reconcile/drivers"
@@ -60,6 +61,10 @@ func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want driv
 	default:
 		return d.finish(ctx, op, e, want)
 	}
+	size, err := d.suits(ctx, op, snapshot, found[of].zvol(), found[of].local(markKind), want.Volume)
+	if err != nil {
+		return observed.Dataset{}, problem(op, snapshot, err)
+	}
 	theirs, err := d.theirs(ctx, found[of])
 	if err != nil {
 		return observed.Dataset{}, problem(op, of, err)
@@ -69,7 +74,11 @@ func (d *Driver) Clone(ctx context.Context, _ string, snapshot string, want driv
 			return observed.Dataset{}, problem(op, parent, err)
 		}
 	}
-	e, err := d.clone(ctx, snapshot, name, found[of], d.cloned(found[of], name, want), theirs)
+	props := d.cloned(found[of], name, want)
+	if size > 0 {
+		props["volsize"] = strconv.FormatUint(size, 10)
+	}
+	e, err := d.clone(ctx, snapshot, name, found[of], props, theirs)
 	if err != nil {
 		return observed.Dataset{}, problem(op, name, err)
 	}

@@ -52,7 +52,11 @@ func (d *Driver) mount(ctx context.Context, e *entry) error {
 		return refusal{text: "encryption key not loaded"}
 	}
 	if e.zvol() {
-		return d.mountDevice(ctx, e.name, e.local(markMount), e.local(markKind))
+		point, kind := e.local(markMount), e.local(markKind)
+		if err := d.mountDevice(ctx, e.name, point, kind); err != nil || e.origin() == "" {
+			return err
+		}
+		return d.fill(ctx, e.name, point, kind) // a clone may have a larger size than its origin
 	}
 	_, err := d.zfs(ctx, poolOf(e.name), "mount", e.name)
 	if says(err, "already mounted") {

@@ -50,7 +50,7 @@ func (x *executor) check(ctx context.Context, a reconcile.Action, c reconcile.Ch
 	case "traits":
 		return x.checkTraits(tenant, c)
 	case "volume":
-		return x.checkVolume(ctx, c)
+		return x.checkVolume(ctx, c, a.Checks)
 	case "space":
 		text, line.Free, err = x.checkSpace(ctx, tenant, c)
 		return text, err
@@ -121,7 +121,7 @@ func (x *executor) checkTraits(tenant string, c reconcile.CheckOrder) (string, e
 	return "runtime " + name + " honours every field", nil
 }
 
-func (x *executor) checkVolume(ctx context.Context, c reconcile.CheckOrder) (string, error) {
+func (x *executor) checkVolume(ctx context.Context, c reconcile.CheckOrder, all []reconcile.CheckOrder) (string, error) {
 	var v plans.Volume
 	if c.Spec != nil {
 		v = *c.Spec
@@ -144,7 +144,27 @@ func (x *executor) checkVolume(ctx context.Context, c reconcile.CheckOrder) (str
 			return "", err
 		}
 	}
+	if able, ok := st.(drivers.CloneChecker); ok && v.OnUpgrade == plans.Clone {
+		if of := copiedOf(all, c.Volume); of != "" {
+			if err := able.CheckClone(ctx, of, v); err != nil {
+				return "", err
+			}
+		}
+	}
 	return "driver " + t.Name, nil
+}
+
+// copiedOf is the dataset or snapshot a volume's data are cloned of, as the line for
+// the space says it; "" if they are not.
+func copiedOf(orders []reconcile.CheckOrder, volume string) string {
+	for _, o := range orders {
+		for _, r := range o.Rooms {
+			if r.Volume == volume && len(r.Copies) > 0 {
+				return r.Copies[0]
+			}
+		}
+	}
+	return ""
 }
 
 // checkVolumes proves that one snapshot can be taken over the volumes of a tenant

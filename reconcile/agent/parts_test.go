@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,13 @@ func (p pools) CheckVolumes(_ context.Context, vs map[string]plans.Volume) error
 				return refused(name+" and "+other+" are in different pools", "keep them in one")
 			}
 		}
+	}
+	return nil
+}
+
+func (p pools) CheckClone(_ context.Context, of string, v plans.Volume) error {
+	if v.Size == "1G" {
+		return observed.Wrap("check", of, observed.Environment, errors.New("a filesystem does not shrink"), "write 2G; it goes on by itself then")
 	}
 	return nil
 }
@@ -179,6 +187,59 @@ func TestVolumesInTwoPools(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDataThatCannotBecomeIt: what a clone of the data could not be is told before
+// anything is stopped, and by the dry-run; it blames no release, and the corrected
+// plan goes on by itself.
+func TestDataThatCannotBecomeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := ""
+		w := newWorld(t, inPools("app1", "tank"), func(c *Config) {
+			c.Storages["mem"] = sized{pools{c.Storages["mem"], &away}}
+		})
+		w.pass()
+		w.want(reconcile.Converged)
+		plan := func(size string) {
+			w.plan = inPools("app2", "tank")
+			v := w.plan.Tenants[0].Volumes["tank"]
+			v.Size = size
+			w.plan.Tenants[0].Volumes["tank"] = v
+			w.agent.SetPlan(w.plan)
+		}
+		plan("1G")
+		preview, err := w.agent.DryRun(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const why = "a filesystem does not shrink"
+		if text := fmt.Sprintf("%+v", preview.Blocked); !strings.Contains(text, why) {
+			t.Errorf("the dry-run does not say it: %s", text)
+		}
+		before := len(w.done)
+		w.pass()
+		if s := w.agent.Status().Tenants[0]; !strings.Contains(s.Why, why) {
+			t.Errorf("it does not say why it waits: %s", w.text())
+		}
+		for _, a := range w.done[before:] {
+			if a.Verb != reconcile.Pull && a.Verb != reconcile.Check {
+				t.Errorf("%s before it was told", a.ID)
+			}
+		}
+		plan("2G")
+		time.Sleep(10 * time.Minute)
+		w.pass()
+		w.want(reconcile.Converged)
+	})
+}
+
+// sized has sizes.
+type sized struct{ pools }
+
+func (s sized) Traits() drivers.StorageTraits {
+	t := s.pools.Traits()
+	t.Tuned = true
+	return t
 }
 
 // TestWithoutPartsAllIsBlind: a storage that cannot say what is in which part is

@@ -193,3 +193,19 @@ func (s likeStorage) CheckVolumes(ctx context.Context, vs map[string]plans.Volum
 	}
 	return nil
 }
+
+// CheckClone implements drivers.CloneChecker, where the real one does. Nobody mends
+// anything in a dry-run: it would wait for ever.
+func (s likeStorage) CheckClone(ctx context.Context, of string, v plans.Volume) error {
+	able, ok := s.real.(drivers.CloneChecker)
+	if !ok {
+		return nil
+	}
+	err := able.CheckClone(ctx, of, v)
+	if err == nil {
+		return nil
+	}
+	p := observed.Wrap("check", of, observed.Refused, err, "")
+	p.Class = observed.Refused
+	return p
+}
