@@ -332,6 +332,9 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 		} else if who != "" {
 			return observed.Wrap("destroy", dataset, observed.Refused, fmt.Errorf("it is mounted by %s", who), "stop what uses it")
 		}
+		if err := d.bare("destroy", m); err != nil {
+			return err
+		}
 		if err := d.alone("destroy", m.ID, m.place()); err != nil {
 			return err
 		}
@@ -346,8 +349,8 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 	if m.Dir == "" {
 		return d.problem("let go", dataset, d.erase(m))
 	}
-	if err := os.RemoveAll(m.Dir); err != nil {
-		return d.problem("destroy", dataset, err)
+	if err := d.clear("destroy", m); err != nil {
+		return err
 	}
 	return d.problem("destroy", dataset, d.erase(m))
 }
@@ -392,21 +395,32 @@ func (d *Driver) below(source string) (string, error) {
 // begin writes the mark of a dataset that is about to be made, and clears away
 // what an interrupted attempt left under its name.
 func (d *Driver) begin(m mark) error {
-	if _, err := d.read(m.ID); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(m.Dir); err == nil {
+	old, err := d.read(m.ID)
+	switch {
+	case err == nil:
+		err = d.bare("create", old)
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err = os.Lstat(m.Dir); err == nil {
 			return observed.Wrap("create", m.Dir, observed.Refused, errors.New("there are data in the way that are not ours"), "move them away, or take them over with `import: true`")
 		}
-	} else if err != nil {
-		return d.problem("create", m.ID, err)
+		err = nil
+	default:
+		err = d.problem("create", m.ID, err)
+	}
+	if err != nil {
+		return err
 	}
 	if err := d.alone("create", m.ID, m.Dir); err != nil {
 		return err
 	}
+	if m.Mount, err = d.mountNear(m.Dir); err != nil {
+		return d.problem("find filesystem", m.ID, err)
+	}
 	if err := d.write(m); err != nil {
 		return d.problem("create", m.ID, err)
 	}
-	if err := os.RemoveAll(m.Dir); err != nil {
-		return d.problem("create", m.ID, err)
+	if err := d.clear("create", m); err != nil {
+		return err
 	}
 	// 0711: an instance run as another user must reach its volume below.
 	return d.problem("create", m.ID, os.MkdirAll(m.Dir, 0o711))

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gitops-fleet/reconcile/plans/observed"
@@ -56,6 +58,62 @@ func (d *Driver) alone(op, id, path string) error {
 		}
 	}
 	return nil
+}
+
+// clear removes the folder of a dataset, and nothing else.
+func (d *Driver) clear(op string, m mark) error {
+	if err := d.bare(op, m); err != nil {
+		return err
+	}
+	return d.problem(op, m.ID, os.RemoveAll(m.Dir))
+}
+
+// bare refuses a folder that cannot be removed now without harm: that of a mount
+// that is away, whose data would be left without a mark, and one that another
+// filesystem is mounted in, whose data are not ours.
+func (d *Driver) bare(op string, m mark) error {
+	away, err := m.away()
+	if err != nil {
+		return d.problem(op, m.ID, err)
+	}
+	if away {
+		return d.notMounted(op, m)
+	}
+	if m.Dir == "" {
+		return nil // it stays
+	}
+	real, err := resolved(m.Dir)
+	if err != nil {
+		return d.problem(op, m.ID, err)
+	}
+	mounts, err := mountinfo("self")
+	if err != nil {
+		return d.problem(op, m.ID, err)
+	}
+	for _, at := range mounts {
+		if within(at.point, real) {
+			return observed.Wrap(op, m.ID, observed.Refused, fmt.Errorf("another filesystem is mounted in it, at %s", at.point), "unmount it")
+		}
+	}
+	return nil
+}
+
+// away says that nothing is there of a dataset, for the filesystem it was made on is
+// not mounted.
+func (m mark) away() (bool, error) {
+	if m.Mount == "" {
+		return false, nil
+	}
+	if _, err := os.Stat(m.place()); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	mounts, err := mountinfo("self")
+	return !slices.ContainsFunc(mounts, func(at mountLine) bool { return at.point == m.Mount }), err
+}
+
+func (d *Driver) notMounted(op string, m mark) error {
+	return observed.Wrap(op, m.ID, observed.Environment, fmt.Errorf("%s is not mounted, and the volume was on it before", m.Mount),
+		"mount it: it goes on by itself then. Should nothing of "+m.ID+" be on it any more, remove "+d.markFile(m.ID))
 }
 
 // within says that path is folder or lies in it. Both are clean.

@@ -1,10 +1,14 @@
 package dir_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/drivers/dir"
@@ -128,4 +132,102 @@ func TestTheEndOfAnImport(t *testing.T) {
 	}
 	// It can be taken over again, by whomever.
 	create(t, d, imports("legacy/acme"))
+}
+
+// TestDestroyKeepsWhatIsMountedInIt: another filesystem in a folder of ours is not
+// ours, and nothing in it is removed.
+func TestDestroyKeepsWhatIsMountedInIt(t *testing.T) {
+	root(t, "needs root to mount")
+	top := t.TempDir()
+	d := driver(t, top)
+	set := create(t, d, order(plans.Blue, "a1", observed.Live))
+	at := filepath.Join(set.Path, "archive")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", at, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+	put(t, filepath.Join(at, "theirs"), "precious")
+	put(t, filepath.Join(set.Path, "ours"), "old")
+	for _, doomed := range []bool{false, true} {
+		if doomed {
+			doom(t, top, set.ID) // it was mounted when its destruction had begun
+		}
+		err := d.Destroy(t.Context(), "id", set.ID)
+		if observed.ClassOf(err) != observed.Refused || !strings.Contains(fmt.Sprint(err), "another filesystem is mounted in it, at "+at) {
+			t.Errorf("doomed %v: got %v", doomed, err)
+		}
+		wantText(t, filepath.Join(at, "theirs"), "precious")
+		wantText(t, filepath.Join(set.Path, "ours"), "old")
+		if s := seen(t, top, set.ID); s == nil || s.Doomed != doomed {
+			t.Errorf("doomed %v and seen as %+v", doomed, s)
+		}
+	}
+	if err := unix.Unmount(at, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Destroy(t.Context(), "id", set.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNothingIsForgottenOfAMountThatIsAway: what is half made or half destroyed on a
+// disk keeps its mark while that is not mounted, or nobody would own the rest.
+func TestNothingIsForgottenOfAMountThatIsAway(t *testing.T) {
+	root(t, "needs root to mount")
+	top, disk := t.TempDir(), t.TempDir()
+	at := filepath.Join(top, "disk")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mount := func() {
+		t.Helper()
+		if err := unix.Mount(disk, at, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount()
+	t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+	d := driver(t, top)
+	o := order(plans.Blue, "a1", observed.Live)
+	o.Volume.Source = "disk/acme"
+	live := create(t, d, o)
+	put(t, filepath.Join(live.Path, "file"), "old")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Snapshot(ctx, "id", "a2", []string{live.ID}, nil); err == nil {
+		t.Fatal("a cancelled snapshot was taken")
+	}
+	half := strings.Replace(live.ID, "blue.a1", "blue-origin.a2", 1)
+	if s := seen(t, top, half); s == nil || s.Ready {
+		t.Fatalf("half made and seen as %+v", s)
+	}
+	doom(t, top, live.ID)
+	if err := unix.Unmount(at, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{half, live.ID} {
+		err := driver(t, top).Destroy(t.Context(), "id", id)
+		if observed.ClassOf(err) != observed.Environment || !strings.Contains(fmt.Sprint(err), at+" is not mounted") {
+			t.Errorf("%s with its disk away: %v", id, err)
+		}
+		if seen(t, top, id) == nil {
+			t.Errorf("%s is forgotten", id)
+		}
+	}
+	_, err := driver(t, top).Create(t.Context(), "id", o)
+	if observed.ClassOf(err) != observed.Environment || len(list(t, at)) > 0 {
+		t.Errorf("made on the disk below: %v, %v", list(t, at), err)
+	}
+	mount()
+	for _, id := range []string{half, live.ID} {
+		if err := driver(t, top).Destroy(t.Context(), "id", id); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := list(t, filepath.Join(disk, "acme")); len(left) > 0 {
+		t.Errorf("left on the disk: %v", left)
+	}
 }

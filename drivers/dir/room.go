@@ -60,6 +60,21 @@ func (d *Driver) nearest(v plans.Volume) (string, error) {
 	}
 }
 
+// mountNear is the mount point a path is below, or will be once it is made.
+func (d *Driver) mountNear(path string) (string, error) {
+	real, err := resolved(path)
+	if err != nil {
+		return "", err
+	}
+	for {
+		at, err := mountOf(real)
+		if !errors.Is(err, fs.ErrNotExist) || real == filepath.Dir(real) {
+			return at.point, err
+		}
+		real = filepath.Dir(real)
+	}
+}
+
 // mountOf is the mount a path is in, as our own mount table has it.
 func mountOf(path string) (mountLine, error) {
 	real, err := filepath.EvalSymlinks(path)

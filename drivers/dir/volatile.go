@@ -1,7 +1,6 @@
 package dir
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -36,17 +35,10 @@ func washedAway(marks []mark, want drivers.VolumeOrder) (mark, bool) {
 // Where that is a mount of its own, it must be mounted: made on the disk below it,
 // what was to be in memory would fill that.
 func (d *Driver) refill(m mark, want drivers.VolumeOrder) (observed.Dataset, error) {
-	near, err := d.nearest(want.Volume)
-	if err != nil {
-		return observed.Dataset{}, err
-	}
-	at, err := mountOf(near)
-	if err != nil {
+	if away, err := m.away(); err != nil {
 		return observed.Dataset{}, d.problem("find filesystem", m.ID, err)
-	}
-	if at.point != m.Mount && m.Mount != "" && within(m.Mount, at.point) {
-		return observed.Dataset{}, observed.Wrap("create", m.ID, observed.Environment, fmt.Errorf("%s is not mounted, and the volume was on it before", m.Mount),
-			"mount it: it goes on by itself then. Should the volume be on "+at.point+" from now on, remove "+d.markFile(m.ID))
+	} else if away {
+		return observed.Dataset{}, d.notMounted("create", m)
 	}
 	// 0711: as at the first time, for instances that run as another user.
 	if err := os.MkdirAll(filepath.Dir(m.Path), 0o711); err != nil {
