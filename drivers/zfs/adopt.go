@@ -2,11 +2,15 @@ package zfs
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/gitops-fleet/reconcile/drivers"
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
@@ -33,8 +37,18 @@ func (d *Driver) adopt(ctx context.Context, s *survey, name string, want drivers
 	}
 	props := d.marks(want)
 	props[markInside], props[markReady] = insideRoot, yes
+	kind := ""
 	if e.zvol() {
-		props[markMount], props[markKind] = d.mountpoint(name), filesystem(want.Volume)
+		var err error
+		if kind, err = d.carriesOurs(ctx, op, e); err != nil {
+			return observed.Dataset{}, problem(op, name, err)
+		}
+	}
+	if _, err := d.suits(ctx, op, name, e.zvol(), kind, want.Volume); err != nil {
+		return observed.Dataset{}, problem(op, name, err)
+	}
+	if e.zvol() {
+		props[markMount], props[markKind] = d.mountpoint(name), kind
 	} else if !filepath.IsAbs(e.value("mountpoint")) || e.value("canmount") != "on" {
 		return observed.Dataset{}, refused(op, name, "it is not mounted by ZFS: mountpoint="+e.value("mountpoint")+", canmount="+e.value("canmount"),
 			"`zfs set mountpoint=/some/where canmount=on "+name+"`")
@@ -48,4 +62,59 @@ func (d *Driver) adopt(ctx context.Context, s *survey, name string, want drivers
 		return observed.Dataset{}, err
 	}
 	return d.finish(ctx, op, e, want)
+}
+
+// carriesOurs is the filesystem on a zvol that is taken over. Nothing is ever made
+// on it.
+func (d *Driver) carriesOurs(ctx context.Context, op string, e *entry) (kind string, err error) {
+	if e.locked() {
+		return "", refusal{text: "encryption key not loaded"}
+	}
+	if kind, err = d.carries(ctx, e.name); err == nil && kind == "" {
+		return "", unlike(op, e.name, "there is neither xfs nor ext4 on its device "+device(e.name),
+			"look at it with `blkid -p "+device(e.name)+"`; make the filesystem yourself, on the device and not on a partition of it")
+	}
+	return kind, err
+}
+
+// remark corrects the mark of a zvol that was taken over as something else than it
+// is. What a person had is on it, whatever was written down.
+func (d *Driver) remark(ctx context.Context, op string, e *entry, v plans.Volume) error {
+	if !e.zvol() || e.local(markInside) != insideRoot || e.origin() != "" {
+		return nil
+	}
+	table, err := mountTable("self", true)
+	if err != nil || placeOf(e).mounted(table) {
+		return err
+	}
+	kind, err := d.carriesOurs(ctx, op, e)
+	if err == nil {
+		_, err = d.suits(ctx, op, e.name, true, kind, v)
+	}
+	if err != nil || kind == e.local(markKind) {
+		return err
+	}
+	e.values[markKind] = kind
+	return d.set(ctx, e.name, map[string]string{markKind: kind})
+}
+
+// carries looks what filesystem is on a zvol, "" for none that we mount.
+func (d *Driver) carries(ctx context.Context, name string) (kind string, err error) {
+	if err := d.settled(ctx, name); err != nil {
+		return "", err
+	}
+	err = d.guard.run(ctx, d.cfg.Limit, poolOf(name), "read "+device(name), func(context.Context) error {
+		f, err := os.Open(device(name))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		begin := make([]byte, superblock)
+		if _, err := io.ReadFull(f, begin); err != nil {
+			return fmt.Errorf("read %s: %w", device(name), err)
+		}
+		kind, _ = kindOf(begin)
+		return nil
+	})
+	return kind, err
 }

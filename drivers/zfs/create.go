@@ -31,6 +31,9 @@ func (d *Driver) Create(ctx context.Context, _ string, want drivers.VolumeOrder)
 		return observed.Dataset{}, problem(op, ref, err)
 	}
 	if e := d.made(s, want); e != nil {
+		if err := d.remark(ctx, op, e, want.Volume); err != nil {
+			return observed.Dataset{}, problem(op, e.name, err)
+		}
 		return d.finish(ctx, op, e, want)
 	}
 	if want.Volume.Import {
@@ -206,6 +209,9 @@ func (d *Driver) finish(ctx context.Context, op string, e *entry, want drivers.V
 // format makes the filesystem of a new zvol. One that is there already is from a
 // call that was interrupted after it, and holds nothing: nobody saw it whole.
 func (d *Driver) format(ctx context.Context, e *entry) error {
+	if e.local(markInside) == insideRoot {
+		return refused("", "", "it was taken over, and nothing is made on what a person had", "`zfs set "+markReady+"="+yes+" "+e.name+"` if its data are whole")
+	}
 	if err := d.unmount(ctx, e); err != nil {
 		return err
 	}
