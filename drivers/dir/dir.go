@@ -78,7 +78,7 @@ func (d *Driver) Observe(_ context.Context, tenants ...string) ([]observed.Datas
 	}
 	clones := map[string][]string{}
 	for _, m := range marks {
-		if m.Origin != "" && !m.Promoted && !m.Doomed {
+		if m.hangs() {
 			clones[m.Origin] = append(clones[m.Origin], m.ID)
 		}
 	}
@@ -320,7 +320,7 @@ func (d *Driver) Destroy(_ context.Context, _ string, dataset string) error {
 			return d.problem("destroy", dataset, err)
 		}
 		for _, c := range marks {
-			if c.Origin == m.ID && !c.Promoted && !c.Doomed {
+			if c.Origin == m.ID && c.hangs() {
 				return observed.Wrap("destroy", dataset, observed.Refused, fmt.Errorf("%s was cloned from it and is not promoted", c.ID), "")
 			}
 		}

@@ -263,6 +263,44 @@ func TestHalfMadeCloneIsMadeAgain(t *testing.T) {
 	}
 }
 
+// TestPromotionCutOff: a process died before it wrote down that a promotion was done.
+// The clone stands alone, and all of both can go, in the usual order.
+func TestPromotionCutOff(t *testing.T) {
+	root := t.TempDir()
+	d := driver(t, root)
+	set := lives(t, d)
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{set.ID}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clone, err := d.Clone(t.Context(), "id", snaps[0].ID, order(plans.Green, "a2", observed.Live), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(root, ".reconcile", clone.ID+".json")
+	before, err := os.ReadFile(mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Promote(t.Context(), "id", clone.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mark, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := seen(t, root, clone.ID); s == nil || s.Origin != "" {
+		t.Errorf("the clone is seen as %+v", s)
+	}
+	if s := seen(t, root, snaps[0].ID); s == nil || s.Origin != clone.ID || len(s.Clones) > 0 {
+		t.Errorf("the snapshot is seen as %+v", s)
+	}
+	for _, id := range []string{set.ID, snaps[0].ID, clone.ID} {
+		if err := driver(t, root).Destroy(t.Context(), "id", id); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // doom writes into a dataset's mark what a process that died in a destroy leaves
 // there.
 func doom(t *testing.T, root, id string) {

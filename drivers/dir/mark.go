@@ -69,6 +69,12 @@ func (m mark) there() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// hangs says that its origin must not go before it: a copy that is whole or under
+// way. One that is being destroyed, or whose data are gone, needs nothing.
+func (m mark) hangs() bool {
+	return m.Origin != "" && !m.Promoted && !m.Doomed && (!m.Ready || m.there())
+}
+
 // usable refuses what has no data to read: half made, or gone, which is of the
 // given class.
 func (m mark) usable(op string, gone observed.Class) error {
@@ -190,7 +196,22 @@ func (d *Driver) everyMark() ([]mark, error) {
 		out = append(out, m)
 	}
 	slices.SortFunc(out, func(a, b mark) int { return strings.Compare(a.ID, b.ID) })
+	standAlone(out)
 	return out, nil
+}
+
+// standAlone takes as promoted what has inherited its own origin: all that was left
+// to do of its promotion was to write that down.
+func standAlone(marks []mark) {
+	origin := map[string]string{}
+	for _, m := range marks {
+		origin[m.ID] = m.Origin
+	}
+	for i := range marks {
+		if m := &marks[i]; m.Role != observed.Origin && m.Origin != "" && origin[m.Origin] == m.ID {
+			m.Promoted = true
+		}
+	}
 }
 
 // write makes the mark durable: aside, synced, renamed, folder synced.

@@ -227,3 +227,27 @@ func wantGone(t *testing.T, err error, class observed.Class) {
 		t.Errorf("of data that are gone: %v", err)
 	}
 }
+
+// TestGoneCopyHoldsNothing: copies that a reboot took away do not keep what they
+// were made from.
+func TestGoneCopyHoldsNothing(t *testing.T) {
+	root := t.TempDir()
+	d := driver(t, root)
+	o := order(plans.Blue, "a1", observed.Live)
+	o.Volume.Volatile = true
+	live := create(t, d, o)
+	snaps, err := d.Snapshot(t.Context(), "id", "a2", []string{live.ID}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(root, o.Volume.Source)); err != nil { // a ramdisk
+		t.Fatal(err)
+	}
+	live = create(t, driver(t, root), o)
+	if s := seen(t, root, live.ID); s == nil || len(s.Clones) > 0 {
+		t.Errorf("begun empty and seen as %+v, with %s gone", s, snaps[0].ID)
+	}
+	if err := driver(t, root).Destroy(t.Context(), "id", live.ID); err != nil {
+		t.Error(err)
+	}
+}
