@@ -170,21 +170,65 @@ func (d *Driver) adopt(m mark, want drivers.VolumeOrder) (observed.Dataset, erro
 
 // Snapshot implements drivers.Storage: a copy that nobody mounts.
 func (d *Driver) Snapshot(ctx context.Context, _ string, attempt string, datasets []string, progress func(drivers.Progress)) ([]observed.Dataset, error) {
-	var out []observed.Dataset
+	var lives []mark
+	var wants []drivers.VolumeOrder
 	for _, id := range datasets {
 		live, err := d.find(id)
 		if err != nil {
 			return nil, err
 		}
-		want := drivers.VolumeOrder{Tenant: live.Tenant, Name: live.Volume, Slot: live.Slot, Attempt: attempt, Generation: live.Generation, Role: observed.Origin,
-			Volume: plans.Volume{Source: live.Source, Import: live.Dir == "", Copy: plans.Copy{Parallel: live.Parallel}}}
-		snap, err := d.copyOf(ctx, live, want, progress)
+		lives = append(lives, live)
+		wants = append(wants, drivers.VolumeOrder{Tenant: live.Tenant, Name: live.Volume, Slot: live.Slot, Attempt: attempt, Generation: live.Generation, Role: observed.Origin,
+			Volume: plans.Volume{Source: live.Source, Import: live.Dir == "", Copy: plans.Copy{Parallel: live.Parallel}}})
+	}
+	if err := d.oneAct(lives, wants); err != nil {
+		return nil, err
+	}
+	var out []observed.Dataset
+	for i, want := range wants {
+		snap, err := d.copyOf(ctx, lives[i], want, progress)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, snap)
 	}
 	return out, nil
+}
+
+// oneAct has the snapshots of a call that was cut off taken anew, all of them: those
+// that are whole may be older than what was written since, and the others are not.
+// What a clone or a hold needs stays as it is.
+func (d *Driver) oneAct(lives []mark, wants []drivers.VolumeOrder) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	marks, err := d.marks()
+	if err != nil {
+		return d.problem("snapshot", d.cfg.Root, err)
+	}
+	var whole []mark
+	for i, want := range wants {
+		m, err := d.mark(want, lives[i].ID)
+		if err != nil {
+			return err
+		}
+		if old, err := d.living(m.ID); err == nil && old.there() && old.Origin == m.Origin {
+			whole = append(whole, old)
+		}
+	}
+	if len(whole) == len(wants) {
+		return nil
+	}
+	for _, m := range whole {
+		needed := func(c mark) bool { return c.Origin == m.ID && c.hangs() }
+		if len(m.Holds) > 0 || slices.ContainsFunc(marks, needed) {
+			continue
+		}
+		m.Ready = false
+		if err := d.write(m); err != nil {
+			return d.problem("snapshot", m.ID, err)
+		}
+	}
+	return nil
 }
 
 // Clone implements drivers.Storage.

@@ -263,6 +263,55 @@ func TestHalfMadeCloneIsMadeAgain(t *testing.T) {
 	}
 }
 
+// TestSnapshotsAreOneAct: where the snapshot of one volume could not be taken, that of
+// another from before is not put beside the one that is taken later.
+func TestSnapshotsAreOneAct(t *testing.T) {
+	root(t, "needs root to mount")
+	root := t.TempDir()
+	d := driver(t, root)
+	one := order(plans.Blue, "a1", observed.Live)
+	two := one
+	two.Name, two.Volume.Source = "logs", "logs/acme"
+	ids := []string{}
+	var paths []string
+	for _, o := range []drivers.VolumeOrder{one, two} {
+		set := create(t, d, o)
+		ids, paths = append(ids, set.ID), append(paths, set.Path)
+	}
+	fill := func(text string) {
+		t.Helper()
+		for _, path := range paths {
+			put(t, filepath.Join(path, "file"), text)
+		}
+	}
+	fill("before")
+	at := filepath.Join(paths[1], "mounted")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", at, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+	if _, err := d.Snapshot(t.Context(), "id", "a2", ids, nil); err == nil {
+		t.Fatal("a volume with another filesystem in it was copied")
+	}
+	if err := unix.Unmount(at, 0); err != nil {
+		t.Fatal(err)
+	}
+	fill("after") // nothing was at rest meanwhile
+	for range 2 {
+		snaps, err := driver(t, root).Snapshot(t.Context(), "id", "a2", ids, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range snaps {
+			wantText(t, filepath.Join(s.Path, "file"), "after")
+		}
+		fill("later")
+	}
+}
+
 // TestPromotionCutOff: a process died before it wrote down that a promotion was done.
 // The clone stands alone, and all of both can go, in the usual order.
 func TestPromotionCutOff(t *testing.T) {
