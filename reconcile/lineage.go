@@ -81,12 +81,17 @@ func (m *machine) node(d *observed.Dataset, fate leaving) DataNode {
 	case d.Role == observed.Origin:
 		n.Use = "snapshot, " + cmp.Or(fate.why, "of attempt "+d.Attempt)
 		n.Restorable = m.noRestore(d.ID) == ""
-	case m.rec.Removal != nil && !m.rec.Removal.Gone.IsZero():
-		n.Use, n.Until = "left of the removed tenant", m.rec.Removal.Gone.Add(m.retention().Final.For.Std())
+	case m.graces():
+		n.Use = "left of the removed tenant"
 	case d.Role == observed.Discarded:
 		n.Use = "given up"
 	default:
 		n.Use = "used by nothing"
+	}
+	if m.graces() && !d.Doomed {
+		if n.Until = (time.Time{}); m.retention().Final.Count == 0 {
+			n.Until = m.graceEnds(d)
+		}
 	}
 	if s, stuck := m.rec.Stuck[d.ID]; stuck {
 		n.Stuck = &s

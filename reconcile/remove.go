@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gitops-fleet/reconcile/plans"
@@ -184,8 +185,8 @@ func (m *machine) giveUpData() bool {
 	return all
 }
 
-// graceOfData keeps what is left for its time, then destroys it: what is cloned
-// before its origin. With a count instead of an age it stays for good.
+// graceOfData keeps what is left, each for its time, then destroys it: what is cloned
+// before its origin. With a count instead of an age all of it stays for good.
 func (m *machine) graceOfData() {
 	m.endDoomed(Removing)
 	rule := m.retention().Final
@@ -193,15 +194,20 @@ func (m *machine) graceOfData() {
 		m.say(StateRemoving, "", "nothing runs any more; its data are kept", "retention.final.count keeps them until it is 0")
 		return
 	}
-	due := m.rec.Removal.Gone.Add(rule.For.Std())
-	if m.now.Before(due) {
-		m.say(StateRemoving, "", "nothing runs any more; its data are kept for the grace", "the data are destroyed at "+stamp(due))
-		m.wakeAt(due)
-		return
-	}
 	text := ""
+	var first, last time.Time // of what is kept by age
 	for i := range m.seen.Datasets {
 		d := &m.seen.Datasets[i]
+		if due := m.graceEnds(d); m.now.Before(due) {
+			if first.IsZero() || due.Before(first) {
+				first = due
+			}
+			if due.After(last) {
+				last = due
+			}
+			m.wakeAt(due)
+			continue
+		}
 		if m.letGo(Removing, d) {
 			continue
 		}
@@ -213,14 +219,51 @@ func (m *machine) graceOfData() {
 			text = d.ID + " stays: " + cmp.Or(why, m.rec.Stuck[d.ID].Problem.Text)
 		}
 	}
-	if text == "" && len(m.doomed) > 0 {
+	if text == "" && first.IsZero() && len(m.doomed) > 0 {
 		id := m.doomed[0].ID
 		text = id + " stays: " + m.rec.Stuck[id].Problem.Text
 	}
-	if len(m.actions) == 0 {
+	switch {
+	case len(m.actions) > 0:
+	case text != "":
 		m.say(StateRemoving, "", "nothing runs any more; "+text, "it is tried again by itself")
 		m.poll(pollGone)
+	case first.Equal(last):
+		m.say(StateRemoving, "", "nothing runs any more; its data are kept for the grace", "the data are destroyed at "+stamp(last))
+	default:
+		m.say(StateRemoving, "", "nothing runs any more; its data are kept for the grace, each for the longest that retention says",
+			"the data are destroyed from "+stamp(first)+" to "+stamp(last))
 	}
+}
+
+// graces says that nothing of a removed tenant runs any more, and only its data are
+// kept for the grace.
+func (m *machine) graces() bool { return m.rec.Removal != nil && !m.rec.Removal.Gone.IsZero() }
+
+// graceEnds is when a dataset of a removed tenant may be destroyed: by the rule for
+// what is left of it or by that of its own kind, the later of both, and with what was
+// taken of it or made from it. Only ages count: a removal comes to an end.
+func (m *machine) graceEnds(d *observed.Dataset) time.Time {
+	r, gone := m.retention(), m.rec.Removal
+	due := gone.Gone.Add(r.Final.For.Std())
+	own := time.Time{}
+	switch given, was := m.rec.Discards[d.ID]; {
+	case d.Role == observed.Origin && !d.Created.IsZero() && !strings.HasPrefix(d.Attempt, removalMark):
+		own = d.Created.Add(r.PreUpgrade.For.Std())
+	case was && given.Before(gone.Since):
+		own = given.Add(r.Discarded.For.Std())
+	}
+	if own.After(due) {
+		due = own
+	}
+	for i := range m.seen.Datasets {
+		if o := &m.seen.Datasets[i]; o.Origin == d.ID && o.ID != d.ID {
+			if with := m.graceEnds(o); with.After(due) {
+				due = with
+			}
+		}
+	}
+	return due
 }
 
 // pollGone is how often it is looked whether what keeps data is gone.

@@ -144,11 +144,13 @@ func (b *books) noteGivenUp(in reconcile.Input) {
 // action and a turn.
 const lateness = 10 * time.Second
 
-// checkRetention holds S6 for what was given up: nothing goes before its time,
-// while somebody holds it, or while it is the last to lead back from what serves.
+// checkRetention holds S6 for what was given up: nothing goes before its time, also of
+// a removed tenant, while somebody holds it, or while it is the last to lead back from
+// what serves.
 func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a reconcile.Action) {
-	if a.Step != reconcile.Retire {
-		return // what an undone attempt made, or is left of a removed tenant
+	gone := a.Step == reconcile.Removing // of what is left only the age counts
+	if a.Step != reconcile.Retire && !gone {
+		return // what an undone attempt made
 	}
 	for i := range in.Facts.Datasets {
 		d := &in.Facts.Datasets[i]
@@ -166,7 +168,7 @@ func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a recon
 		// Its time begins when it is ordered to be given up, which may be seen late.
 		case d.Role == observed.Discarded && age < retention.Discarded.For.Std()-lateness:
 			b.fail("S6", "%s is destroyed %s after it was given up", d.ID, age)
-		case d.Role == observed.Discarded && b.newer(in, d) < retention.Discarded.Count:
+		case d.Role == observed.Discarded && !gone && b.newer(in, d) < retention.Discarded.Count:
 			b.fail("S6", "%s is destroyed, and is among the newest %d", d.ID, retention.Discarded.Count)
 		case d.Role == observed.Origin && in.Now.Sub(d.Created) < kept:
 			b.fail("S6", "%s is destroyed %s after it was taken", d.ID, in.Now.Sub(d.Created))
