@@ -79,6 +79,10 @@ func (d *decision) tripped() bool {
 		d.waitsForMotion("a person is asked when nothing is in motion any more")
 		return d.judgeUnwell()
 	}
+	if d.mute > 0 {
+		d.waitsForWord() // what can be answered is not known
+		return false
+	}
 	if a.Rules.OnTrip == plans.Rollback && !a.asked && !(a.Trip.Floor && a.Summary.Upgraded == 0) {
 		moved, stay := d.movedOnes(a)
 		if len(moved) == 0 || len(stay) < len(moved) && (a.Trip.Question == nil || d.told(moved)) {
@@ -88,7 +92,8 @@ func (d *decision) tripped() bool {
 	}
 	q := a.Trip.Question
 	if !a.asked || q == nil {
-		a.asked = true
+		moved, _ := d.movedOnes(a)
+		a.asked = d.told(moved) // else it may be another when all have spoken
 		now := d.question()
 		if q != nil && q.ID != now.ID {
 			a.Trip.Turned++
@@ -97,7 +102,7 @@ func (d *decision) tripped() bool {
 		if q == nil || q.ID != now.ID {
 			a.Trip.Question, a.dirty, q = now, true, now
 			d.event(RolloutQuestion, "", q.Text, "question", q.ID, "answers", words(q.Answers))
-		} else if moved, _ := d.movedOnes(a); d.mute == 0 && d.told(moved) && (now.Text != q.Text || !maps.Equal(now.Answers, q.Answers)) {
+		} else if a.asked && (now.Text != q.Text || !maps.Equal(now.Answers, q.Answers)) {
 			now.Since = q.Since // who can go back, say, is another by now
 			a.Trip.Question, a.dirty, q = now, true, now
 		}

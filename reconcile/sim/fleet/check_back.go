@@ -52,6 +52,9 @@ func (b *Books) checkOffer(l *log) {
 	if l.Trip == nil || l.Trip.Question == nil {
 		return
 	}
+	if !b.heardAll(l) {
+		return // it is the question of an earlier life of ours
+	}
 	q := l.Trip.Question
 	moved, stay := 0, 0
 	for _, m := range l.order {

@@ -247,16 +247,21 @@ func (b *Books) checkBreaker(l *log, before *reconcile.Trip) {
 // serve must be healthy; nil: it has none, or how many serve is not known yet.
 func (b *Books) below(l *log) (crowd, int) {
 	floor := b.floor(l)
-	if floor == "" || l.Template == "" {
+	if floor == "" || l.Template == "" || !b.heardAll(l) {
 		return nil, 0
-	}
-	for _, e := range b.tenants {
-		if e.want != nil && e.want.Policy == l.Policy && e.want.Template == l.Template && !e.heard {
-			return nil, 0
-		}
 	}
 	c := b.crowd(l)
 	return c, min(floorOf(string(floor), c.serving()), c.serving())
+}
+
+// heardAll says that every tenant of a rollout's change has spoken since we began.
+func (b *Books) heardAll(l *log) bool {
+	for _, e := range b.tenants {
+		if e.want != nil && e.want.Policy == l.Policy && e.want.Template == l.Template && !e.heard {
+			return false
+		}
+	}
+	return true
 }
 
 // floor is the plan's as it is, like its windows.
