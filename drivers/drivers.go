@@ -190,7 +190,11 @@ type Storage interface {
 	// named stays. Already so: no-op. One that cannot be honoured: Refused.
 	Tune(ctx context.Context, id string, dataset string, v plans.Volume) error
 
-	// Promote makes a clone independent of its origin. Already so: no-op.
+	// Promote makes a clone independent of its origin. The snapshot it came from
+	// and all older ones are its own then: their Origin is the clone, and their ID
+	// may be another one. Whoever means a snapshot for longer than a look keeps its
+	// Volume and Attempt, which stay, as do its data, holds and date. What they were
+	// taken of may be a clone of them now. Already so: no-op.
 	Promote(ctx context.Context, id string, dataset string) error
 
 	// Destroy removes one dataset. Absent: no-op. Refused if it is mounted or

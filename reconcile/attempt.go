@@ -85,8 +85,9 @@ type Attempt struct {
 	Restored bool `json:"restored,omitempty"`
 	// Carry says that an old generation is brought to the new data.
 	Carry bool `json:"carry,omitempty"`
-	// Restore are the snapshots the new version's data are cloned from, by volume,
-	// where a person said that the data go back.
+	// Restore are the attempts that took the snapshots the new version's data are
+	// cloned from, by volume, where a person said that the data go back. A promotion
+	// changes the name of a snapshot, and never whose it is.
 	Restore map[string]string `json:"restore,omitempty"`
 	// Exclusive says that old and new never run at the same time (recreate).
 	Exclusive bool `json:"exclusive,omitempty"`

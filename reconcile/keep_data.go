@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
 
@@ -75,12 +74,7 @@ func (m *machine) holdsBack(d *observed.Dataset) bool {
 	if a == nil {
 		return false
 	}
-	for _, id := range plans.Sorted(a.Restore) {
-		if id == d.ID {
-			return true
-		}
-	}
-	return d.Attempt == a.ID
+	return d.Attempt == a.ID || a.Restore[d.Volume] != "" && d.Attempt == a.Restore[d.Volume]
 }
 
 // letGo ends our hold on a snapshot; it returns false where there is none.

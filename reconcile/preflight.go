@@ -117,7 +117,10 @@ func (m *machine) copies(name string, v plans.Volume) []string {
 	d, had := m.rec.Data[name]
 	switch {
 	case a.Restore[name] != "":
-		return []string{a.Restore[name]}
+		if snap := m.restoreOf(name); snap != nil {
+			return []string{snap.ID}
+		}
+		return nil
 	case !had:
 		return nil
 	case v.OnUpgrade == plans.Clone && m.rehearse():

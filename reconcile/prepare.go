@@ -17,9 +17,6 @@ func (m *machine) prepare() bool {
 	if a.Reused {
 		return m.dataStill(a.New.Data)
 	}
-	if len(a.Restore) > 0 && a.Hold == nil && !m.holdData(Prepare) {
-		return false
-	}
 	if !m.snapshots() {
 		return false
 	}
@@ -110,9 +107,9 @@ func (m *machine) cloneOf(name string, v plans.Volume, role observed.Role) (stri
 // restored proves a writable copy of the snapshot a person said to go back to.
 func (m *machine) restored(name string, v plans.Volume) (string, bool) {
 	a := m.rec.Attempt
-	snap := m.dataset(a.Restore[name])
+	snap := m.restoreOf(name)
 	if snap == nil {
-		m.fail("snapshot "+a.Restore[name]+" of volume "+name+" is not there any more", nil)
+		m.fail("the snapshot that "+a.Restore[name]+" took of volume "+name+" is not there any more", nil)
 		return "", false
 	}
 	slot := plans.Shared

@@ -96,6 +96,9 @@ func (m *machine) tell() {
 		if r.Restored && p != nil {
 			r.Reached = p.Target
 		}
+		if rec.Current != nil && rec.Current.Generation != r.Reached.Core {
+			r.Restored = false // it came from half way to something else: that was never whole
+		}
 	}
 	r.OneWay = m.oneWay()
 	if p := m.past(); p != nil {

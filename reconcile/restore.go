@@ -60,6 +60,29 @@ func (m *machine) noRestore(snapshot string) string {
 	return ""
 }
 
+// restoreOf is the snapshot that the attempt under way takes a volume back to; nil
+// if it is not there, or the volume does not go back.
+func (m *machine) restoreOf(volume string) *observed.Dataset {
+	mark := m.rec.Attempt.Restore[volume]
+	if mark == "" {
+		return nil
+	}
+	return m.snapshotOf(volume, mark)
+}
+
+// restorable proves that the data can go back, before what they could go back to
+// otherwise is given up: the snapshots are there, and held.
+func (m *machine) restorable() bool {
+	a := m.rec.Attempt
+	for name, mark := range plans.Sorted(a.Restore) {
+		if m.restoreOf(name) == nil {
+			m.fail("the snapshot that "+mark+" took of volume "+name+" is not there any more", nil)
+			return false
+		}
+	}
+	return len(a.Restore) == 0 || m.holdData(Preflight)
+}
+
 // restoreSet are the snapshots to go back to, by volume.
 func (m *machine) restoreSet(mark string) map[string]string {
 	set := map[string]string{}
@@ -108,7 +131,7 @@ func (m *machine) restoring() bool {
 		m.settle()
 		return true
 	}
-	a := m.newRestore(set)
+	a := m.newRestore(set, r.Mark)
 	if m.keptForDecision(a) {
 		m.rec.Restore = r
 		return false
@@ -161,7 +184,7 @@ func (m *machine) restoreAnswer(set map[string]string) string {
 // newRestore is the attempt that serves a clone of the snapshots: by the
 // generation that wrote them where the plan names it, else by the one that
 // serves.
-func (m *machine) newRestore(set map[string]string) *Attempt {
+func (m *machine) newRestore(set map[string]string, mark string) *Attempt {
 	cur := m.rec.Current
 	core, target := cur.Generation, m.rec.Target
 	for _, id := range plans.Sorted(set) {
@@ -174,7 +197,10 @@ func (m *machine) newRestore(set map[string]string) *Attempt {
 		op = Again
 	}
 	a := m.newAttempt(KindCore, op, target)
-	a.Restore, a.Bake = set, m.want.Bake
+	a.Restore, a.Bake = map[string]string{}, m.want.Bake
+	for name := range plans.Sorted(set) {
+		a.Restore[name] = mark
+	}
 	sidecars := cur.clone().Sidecars
 	a.New = Version{Target: target, Slot: cur.Slot.Other(), Generation: core, Attempt: a.ID, Commit: m.env.Commit,
 		Sidecars: sidecars, Inputs: cur.clone().Inputs, OnBack: onBack(m.want)}

@@ -86,12 +86,12 @@ func (m *machine) sweep() {
 		return
 	}
 	m.endDoomed(Retire)
-	m.strays()
 	for _, id := range sortedKeys(m.rec.Discards) {
 		if d := m.dataset(id); d == nil || d.Role != observed.Discarded || m.inUse(id, nil) {
 			delete(m.rec.Discards, id)
 		}
 	}
+	m.strays()
 	for _, l := range m.leavings() {
 		switch d := l.set; {
 		case l.until.IsZero(), m.neededBy(d) != "":
@@ -145,6 +145,7 @@ func (m *machine) strays() {
 			}
 			m.act(Retire, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 				Why: "no version uses it"})
+			m.discard(d.ID) // from now on, whatever comes before it is seen
 		case observed.Discarded:
 			m.discard(d.ID)
 		}

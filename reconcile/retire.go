@@ -53,7 +53,7 @@ func (m *machine) clearSlot() bool {
 	if a.Reused || a.Cleared || a.Kind == KindAside || a.Kind == KindLive {
 		return true
 	}
-	if m.rec.Current == nil && !m.unroute(Preflight, "the routes lead to nothing that is known") {
+	if m.rec.Current == nil && !m.unroute(Preflight, "the routes lead to nothing that is known") || !m.restorable() {
 		return false
 	}
 	switch {

@@ -84,8 +84,9 @@ func (m *machine) routable(volume, id string) bool {
 	if d == nil || !d.Ready || d.Role != observed.Live {
 		return false
 	}
-	if from := a.Restore[volume]; from != "" {
-		return d.Attempt == a.ID && d.Origin == from
+	if a.Restore[volume] != "" {
+		from := m.restoreOf(volume)
+		return d.Attempt == a.ID && from != nil && d.Origin == from.ID
 	}
 	if a.Op == Backward && !a.Stopped || m.rec.Current == nil || m.want == nil || m.want.Volumes[volume].OnUpgrade != plans.Clone {
 		return true

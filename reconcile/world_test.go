@@ -330,16 +330,7 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 	case reconcile.Measure:
 		res.Bytes, res.AtMost, res.Since = w.written[a.Dataset], w.atMost, a.Datasets[0]
 	case reconcile.Promote:
-		clone := &f.Datasets[at(a.Dataset)]
-		if n := at(clone.Origin); n >= 0 { // it takes over what it came from, and what is older
-			from := f.Datasets[n]
-			for i := range f.Datasets {
-				if s := &f.Datasets[i]; s.Role == observed.Origin && s.Origin == from.Origin && !s.Created.After(from.Created) {
-					s.Origin = clone.ID
-				}
-			}
-		}
-		clone.Origin = ""
+		w.promote(a.Dataset)
 	case reconcile.SetRole:
 		f.Datasets[at(a.Dataset)].Role, f.Datasets[at(a.Dataset)].Slot = a.Role, a.Slot
 	case reconcile.Destroy:
@@ -354,6 +345,37 @@ func (w *world) data(a reconcile.Action, res *reconcile.Result) *observed.Proble
 		f.Datasets = slices.Delete(f.Datasets, at(a.Dataset), at(a.Dataset)+1)
 	}
 	return nil
+}
+
+// promote has a clone take over what it came from, and what is older: as on ZFS
+// under its own name, and what they were taken of is a clone then.
+func (w *world) promote(id string) {
+	f := &w.facts
+	at := func(id string) int {
+		return slices.IndexFunc(f.Datasets, func(d observed.Dataset) bool { return d.ID == id })
+	}
+	for n := at(f.Datasets[at(id)].Origin); n >= 0; n = at(f.Datasets[at(id)].Origin) {
+		from, of := f.Datasets[n], f.Datasets[n].Origin
+		for i := range f.Datasets {
+			s := &f.Datasets[i]
+			if s.Role != observed.Origin || s.Origin != of || s.Created.After(from.Created) {
+				continue
+			}
+			was := s.ID
+			s.ID, s.Origin = id+strings.TrimPrefix(was, of), id
+			for j := range f.Datasets {
+				if f.Datasets[j].Origin == was {
+					f.Datasets[j].Origin = s.ID
+				}
+			}
+		}
+		clone := &f.Datasets[at(id)]
+		clone.Origin = ""
+		if o := at(of); o >= 0 {
+			clone.Origin, f.Datasets[o].Origin = f.Datasets[o].Origin, id+strings.TrimPrefix(from.ID, of)
+		}
+	}
+	slices.SortFunc(f.Datasets, func(a, b observed.Dataset) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // number is an attempt id without its digest, so that stories stay readable.

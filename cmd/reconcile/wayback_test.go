@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -121,6 +122,62 @@ func TestWaysBackOnDirectories(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBackToAnOlderSnapshotInSoak sends data back by two versions while the last one
+// soaks. The slot for it is that of the version kept, and retiring that promotes what
+// serves: on a storage like ZFS the snapshot bears another name from then on.
+func TestBackToAnOlderSnapshotInSoak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := mem.New(mem.Config{Now: time.Now, Registry: func(string) mem.Image { return mem.Image{} }})
+		a, err := agent.New(agent.Config{AllowLocal: true,
+			Owner: drivers.Owner{Fleet: "f", Node: "n", Controller: "c"}, Runtimes: map[string]drivers.Runtime{"mem": host.Runtime()},
+			Storages: map[string]drivers.Storage{"mem": host.Storage()}, Router: host.Router(), Prober: host.Prober(), Host: host,
+			Store: journal.NewMemory(), Random: func() float64 { return 0 },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass := func() reconcile.Record {
+			t.Helper()
+			if _, err := a.Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			e, err := a.Explain("books")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e.Record
+		}
+		for n, version := range []string{"1", "2", "3"} {
+			a.SetPlan(books(version, ""))
+			if n > 0 {
+				time.Sleep(20 * time.Minute) // the soak of the one before is over
+			}
+			pass()
+			host.Send("POST", "books.example.com", "/", uint64(n+1)).Finish()
+		}
+		before := pass()
+		if before.Kept == nil {
+			t.Fatal("nothing soaks")
+		}
+		snapshot := ""
+		for _, d := range host.Truth("books").Datasets {
+			if d.Role == observed.Origin && d.Attempt != before.Current.Attempt {
+				snapshot = d.ID // that of the second upgrade
+			}
+		}
+		if err := a.Restore("books", snapshot, true); err != nil {
+			t.Fatal(err)
+		}
+		now := pass()
+		if got := host.Content(now.Data["entries"].Dataset); !slices.Equal(got, []uint64{1}) {
+			t.Errorf("back to %s it serves the writes %d, want only the first", snapshot, got)
+		}
+		if now.Kept == nil || !slices.Equal(host.Content(now.Kept.Data["entries"]), []uint64{1, 2, 3}) {
+			t.Errorf("what served before is not kept: %+v", now.Kept)
+		}
+	})
 }
 
 func pathOf(t *testing.T, s drivers.Storage, id string) string {

@@ -61,6 +61,7 @@ func StorageCases(h Storage) []Case {
 		{"CloneHalfMade", Storage.cloneHalf},
 		{"SetRole", Storage.setRole},
 		{"Promote", Storage.promote},
+		{"PromoteMovesSnapshots", Storage.promoteMoves},
 		{"Destroy", Storage.destroy},
 		{"DestroyInUse", Storage.destroyInUse},
 		{"DestroyOrigin", Storage.destroyOrigin},

@@ -1,9 +1,11 @@
 package drivertest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/gitops-fleet/reconcile/drivers"
 	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/plans/observed"
 )
@@ -46,6 +48,52 @@ func (h Storage) promote(t *testing.T) {
 	}
 	h.text(t, *seen, "new")
 	wantClass(t, s.Promote(bound(t), "6", d.ID), observed.Conflict)
+}
+
+// promoteMoves holds what is kept of snapshots over a promotion, by which they may get
+// another name: they are found by their attempt, held as before, and can be cloned.
+func (h Storage) promoteMoves(t *testing.T) {
+	s := h.New(t)
+	d := h.live(t, s)
+	h.snap(t, s, "a2", d)
+	h.Write(t, d, "f", "mid")
+	snap := h.snap(t, s, "a3", d)
+	const tag = drivers.HoldPrefix + "way-back"
+	ok(t, s.Hold(bound(t), "1", snap.ID, tag))
+	clone, err := s.Clone(bound(t), "2", snap.ID, h.order(t, plans.Green, "a3", observed.Live), nil)
+	ok(t, err)
+	h.Write(t, clone, "f", "new")
+	past := func() map[string]observed.Dataset {
+		all, err := s.Observe(bound(t), "suite")
+		ok(t, err)
+		found := map[string]observed.Dataset{}
+		for _, o := range all {
+			if o.Role == observed.Origin {
+				found[o.Attempt] = o
+			}
+		}
+		return found
+	}
+	before := past()
+	ok(t, s.Promote(bound(t), "3", clone.ID))
+	after := past()
+	for _, attempt := range []string{"a2", "a3"} {
+		was, is := before[attempt], after[attempt]
+		if is.Origin != clone.ID || is.Volume != was.Volume || is.Generation != was.Generation || !is.Ready ||
+			!is.Created.Equal(was.Created) || !slices.Equal(is.Holds, was.Holds) {
+			t.Errorf("the snapshot %+v is %+v after the promotion of %s", was, is, clone.ID)
+		}
+	}
+	if len(after) != len(before) || !slices.Equal(after["a3"].Holds, []string{tag}) {
+		t.Errorf("after the promotion the snapshots are %+v", after)
+	}
+	_, err = s.Written(bound(t), clone.ID, after["a2"].ID)
+	ok(t, err)
+	back, err := s.Clone(bound(t), "4", after["a2"].ID, h.order(t, plans.Blue, "a4", observed.Live), nil)
+	ok(t, err)
+	h.text(t, back, "old")
+	h.text(t, clone, "new")
+	h.text(t, d, "mid")
 }
 
 func (h Storage) destroy(t *testing.T) {

@@ -316,8 +316,10 @@ func (s *Storage) Tune(ctx context.Context, id string, name string, v plans.Volu
 	return nil
 }
 
-// Promote implements drivers.Storage. The snapshot it came from and those before
-// it become its own, so that what it was cloned from can go.
+// Promote implements drivers.Storage. As ZFS does it, the snapshot it came from
+// and those before it become its own and bear its name, and what they were taken
+// of is a clone of the last of them; a clone of a clone is promoted until it stands
+// alone. A storage that copies changes no names.
 func (s *Storage) Promote(ctx context.Context, id string, name string) error {
 	h := s.h
 	h.mu.Lock()
@@ -329,19 +331,62 @@ func (s *Storage) Promote(ctx context.Context, id string, name string) error {
 	if d == nil {
 		return conflict("promote", name, "there is no such dataset")
 	}
-	if from := h.data[d.seen.Origin]; from != nil && d.of == nil {
-		h.inherit(d, from)
+	for d.of == nil {
+		from := h.data[d.seen.Origin]
+		if from == nil {
+			break
+		}
+		was := from.of
+		if err := h.inherit(d, from); err != nil {
+			return err
+		}
 		d.seen.Origin = ""
+		if h.storage.Promote {
+			d.seen.Origin, was.seen.Origin = was.seen.Origin, from.seen.ID
+		}
 	}
 	return nil
 }
 
 // inherit gives to the snapshot from, and all of the same data that are older.
-func (h *Host) inherit(to, from *dataset) {
-	was := from.of
+func (h *Host) inherit(to, from *dataset) error {
+	var moved []*dataset
 	for _, o := range h.tenants[to.seen.Tenant].datasets {
-		if o.of == was && !o.seen.Created.After(from.seen.Created) {
-			o.of, o.seen.Origin = to, to.seen.ID
+		if o.of != from.of || o.seen.Created.After(from.seen.Created) {
+			continue
+		}
+		if as := h.nameOf(o, to); as != o.seen.ID && h.data[as] != nil {
+			return refused("promote", to.seen.ID, as+" is in the way of "+o.seen.ID, "rename one of them")
+		}
+		moved = append(moved, o)
+	}
+	for _, o := range moved {
+		h.rename(o, h.nameOf(o, to))
+		o.of, o.seen.Origin = to, to.seen.ID
+	}
+	return nil
+}
+
+// nameOf is what a snapshot is called once it is that of another dataset.
+func (h *Host) nameOf(snapshot, to *dataset) string {
+	mark, named := strings.CutPrefix(snapshot.seen.ID, snapshot.seen.Origin+"@")
+	if !h.storage.Promote || !named {
+		return snapshot.seen.ID
+	}
+	return to.seen.ID + "@" + mark
+}
+
+// rename gives a snapshot another name; its clones follow.
+func (h *Host) rename(d *dataset, name string) {
+	was, t := d.seen.ID, h.tenants[d.seen.Tenant]
+	n, _ := t.findData(was)
+	t.datasets = slices.Delete(t.datasets, n, n+1)
+	delete(h.data, was)
+	d.seen.ID = name
+	h.insert(d)
+	for _, o := range t.datasets {
+		if o.seen.Origin == was {
+			o.seen.Origin = name
 		}
 	}
 }

@@ -38,11 +38,13 @@ type books struct {
 	jobs    map[string]string // service, slot and attempt → engine id of the one run
 	byHand  map[plans.Key]bool
 	givenUp map[string]time.Time   // datasets first seen discarded, and when
+	latest  time.Time              // of our clock
 	binds   map[plans.Key][]string // host paths an instance was started with
 	acked   map[uint64]plans.Slot  // writes answered well, and who did
 	past    map[uint64]bool        // writes answered well past the router
 	word    bool                   // a person said to go back
 	data    bool                   // a person sent the data back since a target was reached
+	backTo  string                 // the attempt whose snapshots a person last sent the data back to
 	stayed  bool                   // a person said that what does not go back shall stay
 	wholes  map[plans.Target]whole // what the plan said a tenant shall be
 	lossOK  bool                   // a person or the plan accepted that writes are left behind
@@ -192,6 +194,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 	b.checkOutage(in, d)
 	b.checkCare(in, before, d)
 	b.checkWithheld(in, d)
+	b.checkRestore(in, d)
 	if f := in.Facts; len(d.Actions) == 0 && d.Report.State == reconcile.HeldBack && !f.Runtime.Blind() && !f.Router.Blind() {
 		b.checkRestored(d.Report, f, false)
 	}

@@ -98,7 +98,7 @@ func (b *books) checkDestroy(in reconcile.Input, route observed.Route, a reconci
 func (b *books) checkOnlyCopy(in reconcile.Input, a reconcile.Action) {
 	since, given := b.givenUp[a.Dataset]
 	if b.w.shape.Volume == plans.Fresh || b.w.shape.Volume == plans.Replay || a.Step == reconcile.Removing ||
-		given && in.Now.Sub(since) >= retention.Discarded.For.Std()-lateness {
+		given && b.latest.Sub(since) >= retention.Discarded.For.Std()-lateness {
 		return
 	}
 	elsewhere := map[uint64]bool{}
@@ -118,19 +118,43 @@ func (b *books) checkOnlyCopy(in reconcile.Input, a reconcile.Action) {
 	}
 }
 
+// checkRestore holds S6 for data that a person sent back: what was to be gone back to
+// is not said to be gone while it is there, under whatever name.
+func (b *books) checkRestore(in reconcile.Input, d reconcile.Decision) {
+	if in.Data != nil {
+		b.backTo = ""
+	}
+	there := false
+	for _, s := range in.Facts.Datasets {
+		if in.Data != nil && s.ID == in.Data.Snapshot {
+			b.backTo = s.Attempt
+		}
+		there = there || s.Role == observed.Origin && s.Ready && s.Attempt == b.backTo
+	}
+	for _, e := range d.Events {
+		if there && e.Kind == reconcile.TenantFailed && strings.HasSuffix(e.Text, "not there any more") {
+			b.fail("S6", "%s: and the snapshot of %s is there", e.Text, b.backTo)
+		}
+		if there && e.Kind == reconcile.TenantStarted && strings.HasSuffix(e.Text, "a person said so") {
+			b.reached["data back"]++
+		}
+	}
+}
+
 // noteGivenUp notes which data are discarded since when.
 func (b *books) noteGivenUp(in reconcile.Input) {
 	if in.Facts.Storage.Blind() {
 		return
 	}
 	there := map[string]bool{}
+	b.latest = maxTime(b.latest, in.Now) // a clock that is set back takes no time back
 	for _, d := range in.Facts.Datasets {
 		if d.Role != observed.Discarded {
 			continue
 		}
 		there[d.ID] = true
 		if b.givenUp[d.ID].IsZero() {
-			b.givenUp[d.ID] = in.Now
+			b.givenUp[d.ID] = b.latest
 		}
 	}
 	for id := range b.givenUp {
@@ -158,7 +182,7 @@ func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a recon
 			continue
 		}
 		b.reached["retention over"]++
-		age, kept := in.Now.Sub(b.givenUp[d.ID]), retention.PreUpgrade.For.Std()
+		age, kept := b.latest.Sub(b.givenUp[d.ID]), retention.PreUpgrade.For.Std()
 		if strings.HasPrefix(d.Attempt, "removal-") {
 			kept = retention.Final.For.Std()
 		}

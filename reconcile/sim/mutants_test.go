@@ -255,6 +255,13 @@ var Mutants = []Mutant{
 			return d, next
 		}
 	}, 500},
+	{"looks for a snapshot by a name it had", "S6", memory(func(rec *reconcile.Record) {
+		if a := rec.Attempt; a != nil {
+			for name := range a.Restore {
+				a.Restore[name] = "acme/data/tenant@" + a.Restore[name]
+			}
+		}
+	}), 600},
 	{"destroys what serves", "S6", decision(func(in reconcile.Input, rec reconcile.Record, d *reconcile.Decision) {
 		if d.Report.Phase == reconcile.Retire || len(d.Actions) > 0 && d.Actions[0].Step == reconcile.Retire {
 			for _, set := range in.Facts.Datasets {

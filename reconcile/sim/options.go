@@ -44,6 +44,8 @@ type Options struct {
 	Retry  float64 // a person says retry, or rollback, on the host
 	Prune  float64 // images nobody names are removed
 	Remove float64 // share of the changes of plan that remove the tenant
+
+	DataBack float64 // a person sends the data back to a snapshot
 }
 
 // drawOptions draws the weather.
@@ -91,6 +93,14 @@ func drawOptions(r *rand.Rand) Options {
 // Calm is weather in which nothing fails.
 func (o Options) calm() Options {
 	return Options{Turns: o.Turns, Traffic: o.Traffic, Plan: o.Plan, Answer: o.Answer, Away: o.Away, BlindFor: o.BlindFor}
+}
+
+// keepsData is the same weather over a tenant that is upgraded often, by versions that
+// are good, and whose data a person sends back and forth.
+func (o Options) keepsData() Options {
+	o.Turns, o.Plan, o.DataBack, o.Answer = 4*o.Turns, 0.05, 0.1, 0.2
+	o.Bad, o.Hold, o.Permit, o.Remove = 0, 0, 0, 0
+	return o
 }
 
 // faulty says that something besides the plan and the traffic may happen.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gitops-fleet/reconcile/plans"
 	"github.com/gitops-fleet/reconcile/reconcile"
 	"github.com/gitops-fleet/reconcile/reconcile/sim/shrink"
 )
@@ -42,6 +43,9 @@ func run(c Case, step Step, tr *trace) Outcome {
 		opt = opt.calm()
 	}
 	shape.Several = dice.Of("several").IntN(2) == 0 && (shape.Sidecar || shape.Shared)
+	if dice.Of("data").IntN(8) == 0 && shape.Volume != "" && shape.Volume != plans.Share {
+		opt, shape.Named = opt.keepsData(), false
+	}
 	if c.Turns > 0 {
 		opt.Turns = c.Turns
 	}

@@ -138,6 +138,11 @@ func (w *world) people() {
 		}
 		w.trace.add(w, "word", "retry %v %s, data %+v", w.retry, w.local, w.data)
 	}
+	if !w.report.InMotion && w.chance("DataBack", o.DataBack) {
+		if w.data = w.restore(); w.data != nil {
+			w.trace.add(w, "word", "data %+v", *w.data)
+		}
+	}
 	if w.chance("Prune", o.Prune) {
 		w.trace.add(w, "prune", "")
 		keep := append([]string{image("app", w.word.App)}, w.report.Images...)
