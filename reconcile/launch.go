@@ -69,9 +69,32 @@ func (m *machine) launchPart(p part, parts []part) bool {
 		return false
 	}
 	if err := m.start(Launch, &a.New, p, m.mark(), "the new version starts beside what serves"); err != nil {
-		m.fail(err.Error(), nil)
+		m.failStart(p, err)
 	}
 	return false
+}
+
+// failStart ends the attempt for a part that cannot even be ordered. Where the data it
+// mounts were there and are gone, a ramdisk's after a reboot say, that is no fault of
+// the version.
+func (m *machine) failStart(p part, err error) {
+	for _, mount := range plans.Sorted(p.svc.Mounts) {
+		id, own := m.rec.Attempt.New.Data[mount.Volume]
+		if !own {
+			id = m.rec.Data[mount.Volume].Dataset
+		}
+		if id != "" && m.dataset(id) == nil {
+			m.lostData(mount.Volume, id)
+			return
+		}
+	}
+	m.fail(err.Error(), nil)
+}
+
+// lostData undoes the attempt because data of the new version are gone.
+func (m *machine) lostData(volume, id string) {
+	why := "the data of volume " + volume + " (" + id + ") are gone from under the new version"
+	m.turn(outaged, why, &observed.Problem{Op: string(m.rec.Attempt.Phase), Ref: id, Class: observed.Environment, Text: why})
 }
 
 // dependencies are the services that jobs need to be there first.
@@ -115,7 +138,7 @@ func (m *machine) runJob(step Phase, p part, parts []part) bool {
 			}
 		}
 		if err := m.start(step, &a.New, p, m.mark(), "the job runs once for this attempt"); err != nil {
-			m.fail(err.Error(), nil)
+			m.failStart(p, err)
 		}
 	case i.Phase == observed.Exited && !i.Restarting && i.Exit == 0:
 		a.Jobs = append(a.Jobs, p.name)

@@ -69,6 +69,10 @@ func (m *machine) ready() bool {
 		}
 	}
 	for name, id := range plans.Sorted(a.New.Data) {
+		if m.dataset(id) == nil {
+			m.lostData(name, id)
+			return false
+		}
 		if !m.routable(name, id) {
 			m.fail("the data of volume "+name+" are not those of this attempt's final snapshot", nil)
 			return false
