@@ -127,6 +127,9 @@ type HoldWindow struct {
 	Limit plans.Duration `json:"limit"`
 }
 
+// hasSlot says that it fills a slot, and with data: of the core, or beside it.
+func (a *Attempt) hasSlot() bool { return a.Kind == KindCore || a.Kind == KindIdle }
+
 func (a *Attempt) clone() *Attempt {
 	if a == nil {
 		return nil

@@ -226,6 +226,9 @@ func (m *machine) complete() {
 	case KindIdle:
 		m.rec.Idle = a.New.clone()
 		m.rec.Idle.Baked = true
+		if c := m.rec.Cramped; c != nil && !c.Late {
+			m.rec.Outage, m.rec.Cramped = nil, nil // there was room
+		}
 		m.rec.Target.Idle = a.Target.Idle
 	case KindLive:
 		m.rec.Target.Live = a.Target.Live

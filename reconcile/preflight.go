@@ -90,7 +90,7 @@ func (m *machine) checks(parts []part) []CheckOrder {
 			orders = append(orders, CheckOrder{ID: "file/" + p.name + f.File, Kind: "hostFile", File: f.File, Key: p.key})
 		}
 	}
-	if a.Kind == KindCore && m.want != nil {
+	if a.hasSlot() && m.want != nil {
 		copied := 0
 		var rooms []Room
 		for name, v := range plans.Sorted(m.want.Volumes) {
@@ -149,7 +149,7 @@ func (m *machine) wayBackChecks() []CheckOrder {
 	for _, p := range back {
 		orders = append(orders, CheckOrder{ID: "way-back/" + p.name, Kind: "present", Image: p.svc.Image, Key: p.key})
 	}
-	if a.Kind == KindCore && m.rec.Current != nil {
+	if a.hasSlot() && m.rec.Current != nil {
 		for name, id := range plans.Sorted(m.rec.Current.Data) {
 			orders = append(orders, CheckOrder{ID: "way-back/data/" + name, Kind: "data", Volume: name, Dataset: id, Driver: m.rec.Data[name].Driver})
 		}

@@ -194,8 +194,9 @@ func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a recon
 			b.fail("S6", "%s is destroyed %s after it was given up", d.ID, age)
 		case d.Role == observed.Discarded && !gone && b.newer(in, d) < retention.Discarded.Count:
 			b.fail("S6", "%s is destroyed, and is among the newest %d", d.ID, retention.Discarded.Count)
-		case d.Role == observed.Origin && in.Now.Sub(d.Created) < kept:
-			b.fail("S6", "%s is destroyed %s after it was taken", d.ID, in.Now.Sub(d.Created))
+		// It bears the host's date, and ours may be set back from that.
+		case d.Role == observed.Origin && maxTime(b.latest, b.w.now).Sub(d.Created) < kept:
+			b.fail("S6", "%s is destroyed %s after it was taken", d.ID, maxTime(b.latest, b.w.now).Sub(d.Created))
 		case d.Role == observed.Origin && rec.Current != nil && d.Attempt == rec.Current.Attempt:
 			b.fail("S6", "%s is destroyed, and leads back from what serves", d.ID)
 		}
