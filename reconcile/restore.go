@@ -121,7 +121,7 @@ func (m *machine) restoring() bool {
 		}
 	}
 	m.rec.Restore = nil
-	if k := m.rec.Kept; k != nil && k.Baked && r.Mark == m.rec.Current.Attempt && !m.missingBack(k) {
+	if k := m.rec.Kept; k != nil && k.Baked && r.Mark == m.rec.Current.Attempt && m.apart(k, set) && !m.missingBack(k) {
 		// What is kept is the very state before this version: nothing is copied.
 		if why := m.leave(k, "a person sent its data back", true); why != "" {
 			m.event(TenantFailed, "the data of "+m.in.Name+" do not go back: "+why)
@@ -143,6 +143,17 @@ func (m *machine) restoring() bool {
 		"op", string(a.Op), "attempt", a.ID, "slot", string(a.New.Slot), "generation", a.New.Generation, "data", texts(set))
 	m.forward()
 	m.settle()
+	return true
+}
+
+// apart says that another version has data of its own for all volumes of a set: one
+// that shares them with the version that serves is no way back for them.
+func (m *machine) apart(v *Version, set map[string]string) bool {
+	for name := range plans.Sorted(set) {
+		if v.Data[name] == m.rec.Current.Data[name] {
+			return false
+		}
+	}
 	return true
 }
 
@@ -203,12 +214,24 @@ func (m *machine) newRestore(set map[string]string, mark string) *Attempt {
 	}
 	sidecars := cur.clone().Sidecars
 	a.New = Version{Target: target, Slot: cur.Slot.Other(), Generation: core, Attempt: a.ID, Commit: m.env.Commit,
-		Sidecars: sidecars, Inputs: cur.clone().Inputs, OnBack: onBack(m.want)}
+		Sidecars: sidecars, Inputs: cur.clone().Inputs, OnBack: restoredOnBack(m.want, set)}
 	a.Exclusive = recreates(m.want)
 	if len(m.want.Routes) > 0 {
 		a.New.Entry = m.want.Entry(a.New.Slot, []plans.Slot{a.New.Slot, cur.Slot}, m.env.Port)
 	}
 	return a
+}
+
+// restoredOnBack is the word about writes to data that went back: they are on a
+// clone, also where the plan would have none, and by no plan's word left behind.
+func restoredOnBack(t *plans.Tenant, set map[string]string) string {
+	word := onBack(t)
+	for name := range plans.Sorted(set) {
+		if t.Volumes[name].OnUpgrade != plans.Clone {
+			word = stricter(word, plans.Stay)
+		}
+	}
+	return word
 }
 
 // volumeCost says what going back leaves behind of one volume.
