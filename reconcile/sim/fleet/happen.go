@@ -104,6 +104,7 @@ func (p *play) people() {
 			p.trace.add(p.world, "word", "%s may try again", t.name)
 			delete(t.withheld, t.target)
 			p.books.Lifted(t.name)
+			t.lifted = true
 			p.touch(t)
 		}
 	}

@@ -34,6 +34,7 @@ type tenant struct {
 	report reconcile.Report
 	due    time.Time
 	moved  bool // to be asked
+	lifted bool // a person said that it may try again, and it has not told yet
 }
 
 // version is something a tenant can run.

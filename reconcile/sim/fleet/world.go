@@ -123,11 +123,24 @@ func (w *world) settle() bool {
 // speak lets those speak who were touched: all of them, or as many as are heeded.
 func (w *world) speak() {
 	slices.SortFunc(w.touched, func(a, b *tenant) int { return a.place - b.place })
+	// What a person said of one on the host is decided by nobody who has not heard it.
+	slices.SortStableFunc(w.touched, func(a, b *tenant) int {
+		switch {
+		case a.lifted == b.lifted:
+			return 0
+		case a.lifted:
+			return -1
+		}
+		return 1
+	})
 	n := w.heeds(len(w.touched))
+	for n < len(w.touched) && w.touched[n].lifted {
+		n++
+	}
 	todo := w.touched[:n]
 	w.touched = slices.Clone(w.touched[n:])
 	for _, t := range todo {
-		t.moved = false
+		t.moved, t.lifted = false, false
 		r := t.step(w)
 		if same(&r, &t.report) {
 			continue
