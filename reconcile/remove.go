@@ -78,6 +78,7 @@ func (m *machine) removing() {
 		m.event(TenantRemoving, m.in.Name+" is being removed")
 	}
 	if m.sayWait() {
+		m.say(StateRemoving, "", "it is being removed; "+sentence(m.rec.Trouble.Problem), m.report.Next)
 		return
 	}
 	if !m.unroute(Removing, "the tenant is removed") {
@@ -134,16 +135,20 @@ func (m *machine) specOf(i *observed.Instance) (plans.Service, bool) {
 
 // lastSnapshot proves a snapshot of each live dataset after everything stopped.
 // Nothing writes any more, so that each is taken by itself: they may be in several
-// pools, or kept by several drivers.
+// pools, or kept by several drivers. Where it would be a copy of all the data there is
+// none: they stay for the grace as they are, and a full disk is why tenants are removed.
 func (m *machine) lastSnapshot() bool {
 	if m.rec.Removal.Snapped {
 		return true
 	}
-	mark := removalMark + digest(8, m.rec.Removal.Since.UTC().Format(time.RFC3339Nano))
+	act := removalMark + digest(8, m.rec.Removal.Since.UTC().Format(time.RFC3339Nano))
 	all := true
 	for i := range m.seen.Datasets {
-		d := &m.seen.Datasets[i]
-		if d.Role != observed.Live || m.rec.Data[d.Volume].Volatile || !d.Ready && d.Problem == nil || m.snapped(d, mark) {
+		d, mark := &m.seen.Datasets[i], act
+		if cur := m.rec.Current; cur != nil && !m.sharesData(cur, d.ID) {
+			mark += "-" + d.Attempt // who goes back to what served does not mean these
+		}
+		if d.Role != observed.Live || m.rec.Data[d.Volume].Volatile || !d.Ready && d.Problem == nil || !m.env.CheapClone(d.Driver) || m.snapped(d, mark) {
 			continue // what is volatile or half made is nobody's last state
 		}
 		all = false

@@ -66,6 +66,7 @@ func (w *world) env() *reconcile.Env {
 		Core:        func(g string) (plans.Core, bool) { c, ok := w.specs[g]; return c, ok },
 		Service:     func(d string) (plans.Service, bool) { s, ok := w.svcs[d]; return s, ok },
 		PointInTime: func(d string) bool { return d == "zfs" },
+		CheapClone:  func(d string) bool { return d != "dir" },
 	}
 }
 

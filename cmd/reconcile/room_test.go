@@ -103,3 +103,41 @@ func TestIdleSlotWaitsForRoom(t *testing.T) {
 		}
 	})
 }
+
+// TestRemovedFromFullDisk removes a tenant because its disk is full: nothing is copied
+// for that, the data stay for their grace, and then they are gone.
+func TestRemovedFromFullDisk(t *testing.T) {
+	root := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a, disk := crampedBooks(t, root, books("1", ""))
+		disk.free = 0
+		p := books("1", "")
+		p.Commit, p.Tenants[0].Removed = "gone", true
+		a.SetPlan(p)
+		ctx, cancel := context.WithTimeout(t.Context(), 72*time.Hour)
+		defer cancel()
+		done := make(chan error)
+		go func() { done <- a.Run(ctx) }()
+		time.Sleep(time.Hour)
+		e, err := a.Explain("books")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if disk.copies > 0 || !strings.Contains(e.Report.Why, "its data are kept for the grace") || !strings.HasPrefix(e.Report.Next, "the data are destroyed at ") {
+			t.Errorf("%d copies; %s: %s (%s)", disk.copies, e.Report.State, e.Report.Why, e.Report.Next)
+		}
+		all, err := disk.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != 1 || all[0].Role != observed.Discarded || filesIn(t, all[0].Path) != "big" {
+			t.Errorf("within the grace there is %+v", all)
+		}
+		time.Sleep(25 * time.Hour)
+		if all, err := disk.Observe(t.Context()); err != nil || len(all) > 0 {
+			t.Errorf("after the grace there is %+v, %v", all, err)
+		}
+		cancel()
+		<-done
+	})
+}
