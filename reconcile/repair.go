@@ -130,6 +130,9 @@ func (m *machine) reroutes() bool {
 	if m.routeIs(want, false) {
 		return true
 	}
+	if m.forgets() {
+		return true // nobody changed them: the retirement goes on where it was held up
+	}
 	if v := m.rec.in(m.routed()); v != nil && v != m.rec.Current && v.Baked && !m.wellSlot(m.rec.Current) && m.wellSlot(v) {
 		// The table is what requests follow: the slot on record cannot serve.
 		m.moved("route", "", "the routes lead to "+string(v.Slot)+", which serves; the record follows")

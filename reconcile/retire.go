@@ -140,6 +140,16 @@ func (m *machine) forgetAddress(step Phase, slot plans.Slot) bool {
 	return false
 }
 
+// forgets says that the table still has the addresses of the kept slot that the
+// record gave up already, and differs in nothing else.
+func (m *machine) forgets() bool {
+	cur, seen, want := m.rec.Current, m.seen.Route.Entry, m.rec.Entry
+	if m.rec.Kept == nil || cur == nil || seen.Hold != nil || !sameEntry(alone(want, cur.Slot), want) {
+		return false
+	}
+	return sameEntry(alone(seen, cur.Slot), want)
+}
+
 // dropOwn gives up the datasets only this version uses; they stay for their
 // retention.
 func (m *machine) dropOwn(v *Version) bool {
