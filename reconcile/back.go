@@ -418,6 +418,8 @@ func (m *machine) giveUp() {
 	}
 	if p := m.rec.Past; p != nil && a.Undoes == p.To && !a.blameless() {
 		p.Stuck = a.Why // a way back that fails is not gone on with by itself
+	} else if w := m.rec.withheld(m.rec.Target); p == nil && a.Op == Backward && w != nil && w.Reason == RolledBack {
+		m.rec.free(m.rec.Target) // a person's word came to nothing: it runs that still
 	}
 	m.rec.Attempt, m.rec.Trouble = nil, nil
 }

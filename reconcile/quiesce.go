@@ -89,7 +89,7 @@ func (h *HoldWindow) end() time.Time { return h.At.Add(h.Limit.Std()) }
 // nil if there is none.
 func (m *machine) window() *HoldWindow {
 	a := m.rec.Attempt
-	if a == nil || a.Back || a.Switched || a.Ordered && m.routed() == a.New.Slot {
+	if a == nil || a.Back || a.Switched || a.Ordered && m.routed() == a.New.Slot && a.Phase == Switch {
 		return nil
 	}
 	return a.Hold

@@ -23,6 +23,7 @@ func Step(in Input, rec Record) (Decision, Record) {
 // what the plan says now.
 func (m *machine) look() {
 	m.countStarts()
+	m.noteLed()
 	m.noteOnBack()
 	if cur := m.rec.Current; cur != nil && m.seen.Route.Slots[cur.Slot].Writes > 0 && m.routed() == cur.Slot {
 		cur.Wrote = true

@@ -248,6 +248,8 @@ func (s *story) command(line string) {
 			s.t.Fatal(err)
 		}
 		s.run(d.Std())
+	case "until":
+		s.until(args[0])
 	case "step":
 		s.step()
 	case "pass":
@@ -342,6 +344,28 @@ func (s *story) run(d time.Duration) {
 	}
 	lines := strings.Split(s.out.String(), "\n")
 	s.t.Fatalf("no end in sight:\n%s", strings.Join(lines[max(0, len(lines)-12):], "\n"))
+}
+
+// until runs to the end of the action whose id holds what, and looks at nothing after.
+func (s *story) until(what string) {
+	for range 10000 {
+		dec := s.step()
+		if s.act(dec) {
+			if slices.ContainsFunc(dec.Actions, func(a reconcile.Action) bool { return strings.Contains(ids.ReplaceAllString(a.ID, "$1"), what) }) {
+				return
+			}
+			continue
+		}
+		wake := dec.Wake
+		if n := s.w.next(); !n.IsZero() && (wake.IsZero() || n.Before(wake)) {
+			wake = n
+		}
+		if wake.IsZero() {
+			break
+		}
+		s.w.now = wake
+	}
+	s.t.Fatalf("%s is never ordered", what)
 }
 
 func (s *story) at() string { return s.w.now.Sub(start).String() }

@@ -17,9 +17,6 @@ func (m *machine) switchOver() bool {
 		m.swap()
 		return true
 	}
-	if a.Hold != nil && m.routed() == a.New.Slot && !m.held() {
-		a.Hold = nil // the limit has passed meanwhile, and led to the new slot
-	}
 	held := a.Hold != nil
 	if !a.Switched && !m.ready() {
 		return false
@@ -49,6 +46,30 @@ func (m *machine) switchOver() bool {
 		return false
 	}
 	return true
+}
+
+// noteLed takes in that a switch took effect which nobody saw do so: its reply was
+// lost, or what happened next came first. Requests that waited are then released by
+// the data plane at its limit, and what the new version was written from there on is
+// left by no way back but that of a version that serves.
+func (m *machine) noteLed() {
+	a := m.rec.Attempt
+	if a == nil || !a.Ordered || a.Swapped || a.Restored || m.seen.Router.Blind() || m.seen.Route.Held || m.routed() != a.New.Slot {
+		return
+	}
+	switch {
+	case a.Hold != nil:
+		a.Hold = nil
+		a.Back, a.Reason, a.Why, a.Problem = false, "", "", nil // it was undone in time, or not at all
+		m.swap()
+	case a.Back || a.Switched:
+		return
+	default:
+		a.Switched, a.New.Since = true, m.now
+	}
+	if a.Phase != Switch {
+		m.enter(Switch)
+	}
 }
 
 // ready is the guard of every switch: all that serves in the slot is healthy in

@@ -4,10 +4,11 @@ import (
 	"time"
 )
 
-// inWindow says that requests wait by our hold, or did when last seen.
+// inWindow says that requests wait by our hold, or did when last seen. To which slot
+// an ordered switch had them released at the limit is seen when the router is.
 func (m *machine) inWindow() bool {
 	a := m.rec.Attempt
-	return a != nil && a.Hold != nil
+	return a != nil && a.Hold != nil && (!a.Ordered || m.now.Before(a.Hold.end()))
 }
 
 // blindInWindow waits for sight only as long as requests may wait: then it
@@ -17,8 +18,10 @@ func (m *machine) blindInWindow(b *blindness) {
 	a := m.rec.Attempt
 	m.say(Unknown, "", m.blindText(b)+" while requests wait", "is undone at "+stamp(a.Hold.undoAt()))
 	m.report.Problem = cloneProblem(b.err)
-	if a.Switched {
-		// The routes lead to the new slot, which was proved: release to it.
+	led := a.Ordered && !m.seen.Router.Blind() && m.routed() == a.New.Slot
+	if a.Switched || led {
+		// The routes lead to the new slot, which was proved: it is released to that.
+		m.report.Next = "goes on when it is seen again; the requests are released to the new version at " + stamp(a.Hold.end())
 		m.poll(pollHeld)
 		return
 	}
@@ -29,21 +32,18 @@ func (m *machine) blindInWindow(b *blindness) {
 	}
 	m.turn(Failed, m.blindText(b)+" until requests could wait no longer", b.err)
 	parts, ok := m.parts(m.rec.Current)
-	late := !m.now.Add(time.Second).Before(a.Hold.end())
 	switch runtime, router := m.seen.Runtime.Blind(), m.seen.Router.Blind(); {
 	case !runtime && !router:
 		m.restore()
 	case !runtime && ok && !a.Exclusive:
 		m.revive(m.rec.Current, parts)
-	case !router && late && a.Hold != nil && !m.routeIs(m.rec.Entry, false):
-		m.route(Switch, "back", m.rec.Entry, nil, "requests can wait no longer")
 	}
 	switch {
 	case a.Hold == nil:
-	case !m.now.Before(a.Hold.end()):
+	case m.now.Before(a.Hold.end()):
+		m.wakeAt(a.Hold.end())
+	case !a.Ordered:
 		a.Hold = nil // the data plane has released them by itself
-	case !late:
-		m.wakeAt(a.Hold.end().Add(-time.Second))
 	}
 	m.poll(pollHealth)
 }

@@ -37,7 +37,7 @@ type books struct {
 
 	jobs    map[string]string // service, slot and attempt → engine id of the one run
 	byHand  map[plans.Key]bool
-	givenUp map[string]time.Time   // datasets first seen discarded, and when
+	givenUp map[string]time.Time   // datasets ordered or seen to be discarded, and since when
 	latest  time.Time              // of our clock
 	binds   map[plans.Key][]string // host paths an instance was started with
 	acked   map[uint64]plans.Slot  // writes answered well, and who did
@@ -137,6 +137,9 @@ func (b *books) acting(a reconcile.Action) {
 	b.acts[a.Verb]++
 	if a.Step == reconcile.Removing && a.Verb == reconcile.Remove {
 		b.byHand[a.Key] = true // a removal that is taken back: by a person's word
+	}
+	if a.Verb == reconcile.SetRole && a.Role == observed.Discarded && b.givenUp[a.Dataset].IsZero() {
+		b.givenUp[a.Dataset] = b.latest // we may die before we see it
 	}
 	if a.Verb == reconcile.Start {
 		var paths []string

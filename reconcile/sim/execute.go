@@ -50,6 +50,7 @@ func (w *world) turn() (reconcile.Decision, bool) {
 		w.books.acting(a)
 		res := w.do(a)
 		w.trace.acted(w, a, res)
+		w.atSwitch(a)
 		w.books.moved()
 		if w.boundary("after " + a.ID) {
 			return d, false

@@ -27,14 +27,16 @@ type Options struct {
 	Registry float64 // the registry is down for a while, as long as blindness
 	Full     float64 // the disk is full for a while
 
-	Sick    float64 // an instance answers badly for a while
-	Die     float64 // a process ends by itself
-	Person  float64 // kills, removes, edits or drops something
-	Reboot  float64
-	Proxy   float64 // the data plane restarts
-	Jump    float64 // the clock jumps on
-	Back    float64 // our clock jumps back
-	Traffic float64 // a request comes
+	Sick   float64 // an instance answers badly for a while
+	Die    float64 // a process ends by itself
+	Person float64 // kills, removes, edits or drops something
+	Reboot float64
+	Proxy  float64 // the data plane restarts
+	Jump   float64 // the clock jumps on
+	Back   float64 // our clock jumps back
+	// Per switch of requests that wait: something fails before anybody looks.
+	AtSwitch float64
+	Traffic  float64 // a request comes
 
 	Plan   float64 // the plan changes
 	Bad    float64 // share of the new images that are no good
@@ -87,6 +89,7 @@ func drawOptions(r *rand.Rand) Options {
 		Half:         rate(0.05, 0.2),
 		Registry:     rate(0.01, 0.05),
 		Full:         rate(0.01, 0.05),
+		AtSwitch:     rate(0.3, 1),
 	}
 }
 

@@ -167,12 +167,45 @@ func (w *world) restore() *reconcile.DataWord {
 
 // goBlind takes a part of the host down for a while.
 func (w *world) goBlind(p mem.Part, name string, rate float64) {
-	if !w.chance(name, rate) {
-		return
+	if w.chance(name, rate) {
+		w.blinds(p)
 	}
+}
+
+func (w *world) blinds(p mem.Part) {
 	w.blind[p] = w.now.Add(w.within(w.opt.BlindFor))
 	w.host.Down(p, true)
 	w.trace.add(w, "blind", "%s until %s", p, w.blind[p].Sub(epoch))
+}
+
+// atSwitch has the version that was just switched to, or the sight of what the switch
+// came to, fail before anybody looked, while the requests still wait.
+func (w *world) atSwitch(a reconcile.Action) {
+	if a.Verb != reconcile.Route || a.Entry.Hold == nil || a.Step != reconcile.Switch || w.calm || !w.chance("AtSwitch", w.opt.AtSwitch) {
+		return
+	}
+	services := []string{"app"}
+	for _, i := range w.truth().Instances {
+		if i.Slot == a.Slot && i.Service != "app" {
+			services = append(services, i.Service)
+		}
+	}
+	key := plans.Key{Tenant: Name, Slot: a.Slot, Service: services[w.rng.IntN(len(services))]}
+	switch w.rng.IntN(4) {
+	case 0:
+		w.blinds(mem.PartRuntime)
+	case 1:
+		w.blinds(mem.PartRouter)
+	case 2:
+		if no := false; w.host.SetHealth(key, &no) {
+			w.trace.add(w, "sick", "%s true", key)
+			w.books.ill(key, true)
+		}
+	case 3:
+		if w.host.Crash(key, 1) {
+			w.trace.add(w, "dies", "%s", key)
+		}
+	}
 }
 
 // anyone is an instance that is there.
