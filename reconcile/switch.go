@@ -58,6 +58,11 @@ func (m *machine) noteLed() {
 		return
 	}
 	switch {
+	case a.Hold != nil && a.Back && m.seen.Runtime.Blind():
+		return
+	case a.Hold != nil && a.Back && !m.runsAnything(a.New.Slot):
+		a.Switched = true // it was stopped under the hold: it is led back, and nobody writes meanwhile
+		return
 	case a.Hold != nil:
 		a.Hold = nil
 		a.Back, a.Reason, a.Why, a.Problem = false, "", "", nil // it was undone in time, or not at all
