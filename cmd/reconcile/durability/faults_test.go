@@ -151,7 +151,7 @@ func TestPoolExported(t *testing.T) {
 	if !r.Killed {
 		t.Fatalf("the upgrade did not come by %s\n%s%s", middle, r.Stdout, r.Stderr)
 	}
-	w.run("zpool", "export", small)
+	w.export(small)
 	r, err = w.Run(w.ctx)
 	w.must(err)
 	if r.Exit == 0 || !strings.Contains(r.Stdout+r.Stderr, "zpool import") {
@@ -176,7 +176,7 @@ func TestOtherPoolAway(t *testing.T) {
 	w.release("1.0", nil)
 	w.pass(0)
 	w.post("/count?id=1", "1")
-	w.run("zpool", "export", small)
+	w.export(small)
 	w.release("1.1", nil)
 	w.pass(0)
 	w.answers("1.1")
@@ -280,6 +280,19 @@ func smallPool(t *testing.T) string {
 		}
 	})
 	return name
+}
+
+// export takes a pool away. For the moment in which an instance starts, of any tenant,
+// it has all mounts of the host, and the pool is busy.
+func (w *world) export(pool string) {
+	w.t.Helper()
+	w.until("no mount is left of pool "+pool, func() bool {
+		out, err := exec.CommandContext(w.ctx, "zpool", "export", pool).CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "busy") {
+			w.t.Fatalf("zpool export %s: %v\n%s", pool, err, out)
+		}
+		return err == nil
+	})
 }
 
 func (w *world) mountpoint() string { return w.zfs("get", "-H", "-o", "value", "mountpoint", w.pool) }
