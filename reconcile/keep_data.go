@@ -15,7 +15,7 @@ const WayBackHold = "reconcile:way-back"
 // holdData proves that exactly the snapshots a way back needs are held: by
 // nobody's hand can they go meanwhile. It is called where no request waits.
 func (m *machine) holdData(step Phase) bool {
-	ordered, leads := len(m.actions), m.leadsBack()
+	all, leads := true, m.leadsBack()
 	for i := range m.seen.Datasets {
 		d := &m.seen.Datasets[i]
 		if d.Role != observed.Origin {
@@ -24,12 +24,13 @@ func (m *machine) holdData(step Phase) bool {
 		switch held := slices.Contains(d.Holds, WayBackHold); {
 		case (m.holdsBack(d) || leads[d.Volume] == d) == held, m.stuck(d):
 		case held && m.rec.Attempt == nil:
-			m.letGo(step, d)
+			all = !m.letGo(step, d) && all
 		case !held && d.Ready:
+			all = false
 			m.act(step, d.ID, Action{Verb: Retain, Dataset: d.ID, Tag: WayBackHold, Why: "the way back needs the snapshot"})
 		}
 	}
-	return len(m.actions) == ordered
+	return all
 }
 
 // leadsBack are the snapshots that lead back from what serves, by volume: the one

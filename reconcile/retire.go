@@ -151,32 +151,42 @@ func (m *machine) forgets() bool {
 }
 
 // dropOwn gives up the datasets only this version uses; they stay for their
-// retention.
+// retention. It returns whether all of them are seen given up.
 func (m *machine) dropOwn(v *Version) bool {
+	all := true
 	for _, id := range plans.Sorted(v.Data) {
 		d := m.dataset(id)
 		if d == nil || m.inUse(id, v) {
 			continue
 		}
 		if d.Role == observed.Rehearsal {
-			m.destroy(Retire, d, "a rehearsal's copy is of no further use")
+			if m.destroy(Retire, d, "a rehearsal's copy is of no further use") {
+				all = false
+			}
 			continue
 		}
 		if d.Role != observed.Discarded {
+			all = false
 			m.act(Retire, id, Action{Verb: SetRole, Dataset: id, Role: observed.Discarded, Slot: d.Slot,
 				Why: "the version that used it is gone"})
 			continue
 		}
 		m.discard(id)
 	}
-	return len(m.actions) == 0
+	return all
 }
 
 // discard starts the retention of a dataset that was given up.
 func (m *machine) discard(id string) {
-	if _, known := m.rec.Discards[id]; known {
-		return
+	if _, known := m.rec.Discards[id]; !known {
+		m.discardNow(id)
 	}
+}
+
+// discardNow starts it with the order to give the dataset up, whatever comes before
+// that is seen. While it is seen live it is not given up yet: an order that came to
+// nothing takes no time from it.
+func (m *machine) discardNow(id string) {
 	if m.rec.Discards == nil {
 		m.rec.Discards = map[string]time.Time{}
 	}
@@ -216,7 +226,7 @@ func (m *machine) dropData(mark string, wrote bool) bool {
 			case role == observed.Live && wrote:
 				m.act(Switch, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 					Why: "what was written to it is kept aside"})
-				m.discard(d.ID)
+				m.discardNow(d.ID)
 			case m.letGo(Switch, d):
 			case !m.destroy(Switch, d, "made for a version that does not serve"):
 				continue // it cannot go now, and holds nothing up; swept later
