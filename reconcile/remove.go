@@ -185,7 +185,7 @@ func (m *machine) giveUpData() bool {
 		all = false
 		m.act(Removing, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 			Why: "the tenant is removed; its data stay for the grace"})
-		m.discard(d.ID) // it keeps its date where the tenant comes back
+		m.discardNow(d.ID) // it keeps its date where the tenant comes back
 	}
 	return all
 }
@@ -247,7 +247,7 @@ func (m *machine) graces() bool { return m.rec.Removal != nil && !m.rec.Removal.
 
 // graceEnds is when a dataset of a removed tenant may be destroyed: by the rule for
 // what is left of it or by that of its own kind, the later of both, and with what was
-// taken of it or made from it. Only ages count: a removal comes to an end.
+// taken of it or made from it. What came to sight later has the whole grace. Only ages count: a removal comes to an end.
 func (m *machine) graceEnds(d *observed.Dataset) time.Time {
 	r, gone := m.retention(), m.rec.Removal
 	due := gone.Gone.Add(r.Final.For.Std())
@@ -257,6 +257,8 @@ func (m *machine) graceEnds(d *observed.Dataset) time.Time {
 		own = d.Created.Add(r.PreUpgrade.For.Std())
 	case was && given.Before(gone.Since):
 		own = given.Add(r.Discarded.For.Std())
+	case was && given.After(gone.Gone):
+		own = given.Add(r.Final.For.Std())
 	}
 	if own.After(due) {
 		due = own

@@ -48,6 +48,8 @@ func (m *machine) leavings() []leaving {
 	keep(before, r.PreUpgrade)
 	keep(final, r.Final)
 	m.keepWayBack(before)
+	m.keepAsked(before)
+	m.keepAsked(final)
 	return slices.Concat(gone, before, final)
 }
 
@@ -75,6 +77,16 @@ func (m *machine) keepWayBack(list []leaving) {
 	for i := range list {
 		if l := &list[i]; leads[l.set.Volume] == l.set {
 			l.until, l.why = time.Time{}, "leads back from "+short(m.rec.Current.Generation)+", which serves"
+		}
+	}
+}
+
+// keepAsked keeps the snapshots that a person asked to go back to, until that is
+// answered.
+func (m *machine) keepAsked(list []leaving) {
+	for i := range list {
+		if l := &list[i]; m.rec.Restore != nil && l.set.Attempt == m.rec.Restore.Mark {
+			l.until, l.why = time.Time{}, "a person asked to go back to it"
 		}
 	}
 }
@@ -145,7 +157,7 @@ func (m *machine) strays() {
 			}
 			m.act(Retire, d.ID, Action{Verb: SetRole, Dataset: d.ID, Role: observed.Discarded, Slot: d.Slot,
 				Why: "no version uses it"})
-			m.discard(d.ID) // from now on, whatever comes before it is seen
+			m.discardNow(d.ID)
 		case observed.Discarded:
 			m.discard(d.ID)
 		}

@@ -208,6 +208,9 @@ func (s *story) command(line string) {
 				d.Doomed, d.Ready, d.Role, d.Origin, d.Holds = true, false, observed.Discarded, "", nil
 			}
 		}
+	case "late-data":
+		f.Datasets = append(f.Datasets, observed.Dataset{ID: args[0], Tenant: "acme", Volume: args[1], Role: observed.Live,
+			Attempt: "late", Ready: true, Created: s.w.now})
 	case "lose-data":
 		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return ids.ReplaceAllString(d.ID, "$1") == args[0] })
 	case "foreign":

@@ -121,12 +121,16 @@ func (b *books) checkOnlyCopy(in reconcile.Input, a reconcile.Action) {
 // checkRestore holds S6 for data that a person sent back: what was to be gone back to
 // is not said to be gone while it is there, under whatever name.
 func (b *books) checkRestore(in reconcile.Input, d reconcile.Decision) {
-	if in.Data != nil {
+	// A word that is refused takes the place of none.
+	heard := in.Data != nil && !slices.ContainsFunc(d.Events, func(e reconcile.Event) bool {
+		return e.Kind == reconcile.TenantFailed && strings.Contains(e.Text, " do not go back to "+in.Data.Snapshot+":")
+	})
+	if heard {
 		b.backTo = ""
 	}
 	there := false
 	for _, s := range in.Facts.Datasets {
-		if in.Data != nil && s.ID == in.Data.Snapshot {
+		if heard && s.ID == in.Data.Snapshot {
 			b.backTo = s.Attempt
 		}
 		there = there || s.Role == observed.Origin && s.Ready && s.Attempt == b.backTo
@@ -169,8 +173,8 @@ func (b *books) noteGivenUp(in reconcile.Input) {
 const lateness = 10 * time.Second
 
 // checkRetention holds S6 for what was given up: nothing goes before its time, also of
-// a removed tenant, while somebody holds it, or while it is the last to lead back from
-// what serves.
+// a removed tenant, while somebody holds it, while a person asked to go back to it, or
+// while it is the last to lead back from what serves.
 func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a reconcile.Action) {
 	gone := a.Step == reconcile.Removing // of what is left only the age counts
 	if a.Step != reconcile.Retire && !gone {
@@ -197,6 +201,8 @@ func (b *books) checkRetention(in reconcile.Input, rec reconcile.Record, a recon
 		// It bears the host's date, and ours may be set back from that.
 		case d.Role == observed.Origin && maxTime(b.latest, b.w.now).Sub(d.Created) < kept:
 			b.fail("S6", "%s is destroyed %s after it was taken", d.ID, maxTime(b.latest, b.w.now).Sub(d.Created))
+		case d.Role == observed.Origin && !gone && rec.Restore != nil && d.Attempt == rec.Restore.Mark:
+			b.fail("S6", "%s is destroyed, and a person asked to go back to it", d.ID)
 		case d.Role == observed.Origin && rec.Current != nil && d.Attempt == rec.Current.Attempt:
 			b.fail("S6", "%s is destroyed, and leads back from what serves", d.ID)
 		}
