@@ -73,6 +73,7 @@ func (m *machine) removing() {
 		m.rec.Removal = r
 		if a := m.rec.Attempt; a != nil {
 			m.event(TenantFailed, "what was under way for "+m.in.Name+" is given up: it is removed", "attempt", a.ID)
+			m.follow()
 		}
 		m.rec.Attempt, m.rec.Trouble = nil, nil
 		m.event(TenantRemoving, m.in.Name+" is being removed")
@@ -98,6 +99,26 @@ func (m *machine) removing() {
 		return
 	}
 	m.forget("the tenant is gone")
+}
+
+// follow has the record say what the routes lead to, where the switch that is given up
+// with its attempt has been made and not noted yet: who takes the tombstone back means
+// that version, and what was written to it is nowhere else.
+func (m *machine) follow() {
+	a, kept := m.rec.Attempt, m.rec.Kept
+	switch {
+	case a.Kind != KindCore || m.rec.Current == nil:
+		return // nothing served before: it begins anew
+	case a.Ordered && !a.Swapped && !a.Back && m.routed() == a.New.Slot:
+		m.swap()
+	case a.Back && a.Swapped && kept != nil && m.routed() == kept.Slot:
+		m.rec.Current, m.rec.Kept = kept, m.rec.Current
+		m.rec.Entry, kept.Since = cloneEntry(kept.Entry), m.now
+		m.keepData()
+	case !a.Swapped:
+		return
+	}
+	m.rec.KeptUntil = m.now.Add(m.in.Want.Soak.For.Std())
 }
 
 // vacant says that neither the host nor our memory has anything of the tenant.
