@@ -95,8 +95,8 @@ func (m *machine) unspend() {
 // finish closes the step: the pause of a problem is kept, the report is
 // completed and the memory of what was said is brought up to date.
 func (m *machine) finish() (Decision, Record) {
-	if t := m.rec.Trouble; t != nil && len(m.actions) == 0 && !m.waiting() && m.rec.Attempt == nil {
-		m.rec.Trouble = nil // nothing is left to be done about it
+	if m.overcome() {
+		m.rec.Trouble = nil
 	}
 	m.again()
 	if len(m.actions) > 0 {

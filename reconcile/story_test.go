@@ -160,6 +160,7 @@ func (s *story) command(line string) {
 	case "light":
 		s.w.dark = nil
 	case "newborn":
+		s.results = nil
 		for i := range f.Instances {
 			f.Instances[i].Health = observed.Health{}
 		}

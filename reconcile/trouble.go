@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -98,6 +99,23 @@ func (m *machine) heed() {
 			t.Next = m.now.Add(max(pause(t.Problem.Class, t.Tries), min(r.Took, longestPause)))
 		}
 	}
+}
+
+// overcome says that nothing is left to be done about the problem at hand: its pause is
+// over and what met it is not ordered again. What was done just before we died tells
+// us nothing: its result is lost. What a row of an attempt met counts until the row is
+// proved.
+func (m *machine) overcome() bool {
+	t := m.rec.Trouble
+	switch {
+	case t == nil || m.waiting():
+		return false
+	case len(m.actions) == 0 && m.rec.Attempt == nil:
+		return true
+	case m.blind() != nil || !t.ofRepair():
+		return false
+	}
+	return !slices.ContainsFunc(m.actions, func(a Action) bool { return a.Step == Repair })
 }
 
 // longestPause bounds how long is waited for having taken long.
