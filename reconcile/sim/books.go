@@ -46,6 +46,10 @@ type books struct {
 	data    bool                   // a person sent the data back since a target was reached
 	backTo  string                 // the attempt whose snapshots a person last sent the data back to
 	stayed  bool                   // a person said that what does not go back shall stay
+	asItIs  bool                   // a person said to lead the requests back to what is not well
+	carry   bool                   // a person said to go back with the data as they are now
+	carries bool                   // that way back was begun since the switch
+	doomed  bool                   // a tombstone was said since the switch
 	wholes  map[plans.Target]whole // what the plan said a tenant shall be
 	lossOK  bool                   // a person or the plan accepted that writes are left behind
 	acts    map[reconcile.Verb]int
@@ -121,6 +125,7 @@ func (b *books) removedByHand(key plans.Key) { b.byHand[key] = true }
 func (b *books) answeredQuestion(word string) {
 	clear(b.failed)
 	b.lossOK, b.stayed = true, b.stayed || word == plans.Stay
+	b.asItIs, b.carry = b.asItIs || word == "proceed", b.carry || word == plans.Carry
 }
 
 func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.Started}].proved }
@@ -188,6 +193,8 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 	if app := in.Facts.Instance(b.routed, "app"); app != nil && b.w.now.Sub(b.since) >= bake.Std() {
 		b.baked[app.Generation] = true
 	}
+	b.carries = b.carries || d.Report.Phase == reconcile.Preflight && d.Report.Op == reconcile.Backward && (b.carry || b.w.shape.OnBack == plans.Carry)
+	b.doomed = b.doomed || in.Want != nil && in.Want.Removed
 	b.noteGivenUp(in)
 	b.said(in.Want)
 	b.checkPure(in, before, d, rec)
@@ -210,6 +217,7 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 			b.checkRoute(in, route, a)
 			if a.Entry.Slot != b.routed && a.Entry.Slot != plans.NoSlot {
 				b.before, b.routed = b.routed, a.Entry.Slot
+				b.asItIs, b.carry, b.carries, b.doomed = false, false, false, false
 				if route.Entry.Slot != b.routed { // else it was led there already, and this is an edit
 					b.since = b.w.now
 				}

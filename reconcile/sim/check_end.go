@@ -101,7 +101,11 @@ func (b *books) checkServing(r reconcile.Report, t observed.Tenant) {
 	if r.Active != e.Slot || r.Generation != app.Generation {
 		b.fail("L1", "says that %s in %s serves, and it is %s in %s", r.Generation, r.Active, app.Generation, e.Slot)
 	}
-	// Of a target with a named idle slot it may be that one that failed.
+	// Of a target with a named idle slot it may be that one that failed, and of one that
+	// came while its core was in its bake what moves alone: it is back at that core.
+	if r.Restored && r.Reached != r.Target && r.Reached.Core == app.Generation {
+		return
+	}
 	if r.State == reconcile.HeldBack && r.Reason == reconcile.Failed && r.Target.Core == app.Generation && r.Target.Idle == "" && b.versions[app.Generation] == nil &&
 		len(b.versions) > 0 && b.w.shape.OnBack == plans.Discard {
 		b.fail("S10", "%s failed and is still routed", app.Generation)

@@ -46,6 +46,7 @@ func (b *books) checkRoute(in reconcile.Input, route observed.Route, a reconcile
 		switch {
 		case i == nil || i.Generation != app.Generation:
 			b.fail("S1", "switched to %s without its %s: %s", slot, name, a.ID)
+		case b.asItIs && slot == b.before: // a person said so
 		case i.Phase != observed.Running || !b.proved(i):
 			b.fail("S1", "switched to %s, whose %s (%s, %s) gave %d good answers in a row: %s",
 				slot, name, i.ID, i.Phase, b.runs[life{i.ID, i.Started}].good, a.ID)
@@ -142,8 +143,11 @@ func (b *books) checkBake(in reconcile.Input, a reconcile.Action) {
 	if i == nil || b.versions[i.Generation] == nil {
 		return // it never served whole: nothing to go back to
 	}
-	if b.w.shape.OnBack == plans.Carry && in.Want.Core.Generation() == i.Generation {
-		return // the way back is being gone: it is made anew in its slot, on the data of now
+	if b.carries || b.w.shape.OnBack == plans.Carry && in.Want.Core.Generation() == i.Generation {
+		return // the way back is being gone: it is made anew in its slot, on the data of now; the plan may move on meanwhile
+	}
+	if b.doomed {
+		return // a removal that is taken back brings back what serves, and not its bake
 	}
 	if in.Facts.Route.Entry.Slot != b.routed || b.w.shape.Recreate && a.Verb == reconcile.Stop {
 		return
