@@ -77,7 +77,7 @@ func (m *machine) safe() bool {
 	if len(a.Frozen) > 0 {
 		return false
 	}
-	if m.seen.Route.Held || a.Hold != nil && (a.Stopped || a.Ordered || a.Back) {
+	if m.seen.Route.Held || a.Hold != nil && (a.Stopped || a.Ordered || a.Back && !m.routeIs(m.rec.Entry, false)) {
 		return false
 	}
 	if a.Back && a.Restored {
