@@ -122,9 +122,32 @@ func (m *machine) carry(why string) {
 	m.rec.Attempt = n
 }
 
-// goBack undoes the attempt: what served before serves again, then what was
-// made for the new version goes.
+// goBack undoes the attempt, and repairs what serves beside that. The undoing comes
+// first in a step: what fails of it has a pause, in which repairs go on.
 func (m *machine) goBack() {
+	a := m.rec.Attempt
+	if m.undo(); m.rec.Attempt != a || m.before() == nil || !m.rec.Holding.IsZero() || a.hasSlot() && !a.Restored {
+		return // where it is not restored yet, the undoing itself starts the old version
+	}
+	old := m.before()
+	if shared, ok := m.shared(); ok {
+		m.careFor(old, m.unordered(a.others(shared)))
+	}
+	if parts, ok := m.parts(old); ok {
+		m.careFor(old, m.unordered(a.others(runs(parts, old.Settled))))
+	}
+}
+
+// unordered are the parts that the step does not start yet.
+func (m *machine) unordered(parts []part) []part {
+	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool {
+		return slices.ContainsFunc(m.actions, func(a Action) bool { return a.Verb == Start && a.Key == p.key })
+	})
+}
+
+// undo brings back what served before, then takes away what was made for the new
+// version.
+func (m *machine) undo() {
 	a := m.rec.Attempt
 	switch a.Kind {
 	case KindAside:
