@@ -76,16 +76,30 @@ func (m *machine) newCore() *Attempt {
 		a.New.Target, a.Reused = m.target, true
 		a.New.Baked = false // it proved itself beside what served, and has not served
 	}
-	if len(m.want.Routes) > 0 {
-		slots := []plans.Slot{slot}
-		if m.rec.Current != nil {
-			slots = append(slots, slot.Other())
-		}
-		a.New.Entry = m.want.Entry(slot, slots, m.env.Port)
-	} else {
-		a.New.Entry = plans.Entry{}
-	}
+	a.New.Entry = m.entryOf(slot)
 	return a
+}
+
+// newBack is the plan's way back to the version that is kept, on its own data.
+func (m *machine) newBack() *Attempt {
+	a := m.newAttempt(KindCore, Backward, m.target)
+	a.New = *m.rec.Kept.clone()
+	a.New.Target, a.Reused = m.target, true
+	a.New.Entry = m.entryOf(a.New.Slot)
+	a.Exclusive = recreates(m.want)
+	return a
+}
+
+// entryOf is the plan's entry for a slot that is to serve.
+func (m *machine) entryOf(slot plans.Slot) plans.Entry {
+	if len(m.want.Routes) == 0 {
+		return plans.Entry{}
+	}
+	slots := []plans.Slot{slot}
+	if m.rec.Current != nil {
+		slots = append(slots, slot.Other())
+	}
+	return m.want.Entry(slot, slots, m.env.Port)
 }
 
 // keepsData says that the kept version may serve its own data again: nothing

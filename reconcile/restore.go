@@ -123,6 +123,11 @@ func (m *machine) restoring() bool {
 	m.rec.Restore = nil
 	if k := m.rec.Kept; k != nil && k.Baked && r.Mark == m.rec.Current.Attempt && m.apart(k, set) && !m.missingBack(k) {
 		// What is kept is the very state before this version: nothing is copied.
+		if m.isBack(k) {
+			m.departs()
+			m.restores(m.newBack(), set) // the plan goes back to it, too: no target is left
+			return true
+		}
 		if why := m.leave(k, "a person sent its data back", true); why != "" {
 			m.event(TenantFailed, "the data of "+m.in.Name+" do not go back: "+why)
 			return false
@@ -136,6 +141,12 @@ func (m *machine) restoring() bool {
 		m.rec.Restore = r
 		return false
 	}
+	m.restores(a, set)
+	return true
+}
+
+// restores puts the attempt by which data go back under way.
+func (m *machine) restores(a *Attempt, set map[string]string) {
 	m.rec.free(a.Target)
 	m.rec.Attempts++
 	m.rec.Attempt, m.rec.Trouble = a, nil
@@ -143,7 +154,6 @@ func (m *machine) restoring() bool {
 		"op", string(a.Op), "attempt", a.ID, "slot", string(a.New.Slot), "generation", a.New.Generation, "data", texts(set))
 	m.forward()
 	m.settle()
-	return true
 }
 
 // apart says that another version has data of its own for all volumes of a set: one
