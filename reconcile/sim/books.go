@@ -18,6 +18,7 @@ type books struct {
 
 	// Probes: answers in a row that were well, of each instance since its start.
 	runs map[life]answers
+	saw  map[life]time.Time // when we first saw the app of what serves, by our clock
 	sick map[plans.Key]bool // by a person's or fate's hand
 
 	// Routes: where requests were led by a decision that was right, where
@@ -45,6 +46,7 @@ type books struct {
 	word    bool                   // a person said to go back
 	data    bool                   // a person sent the data back since a target was reached
 	backTo  string                 // the attempt whose snapshots a person last sent the data back to
+	gone    bool                   // nothing was left of the tenant, once
 	stayed  bool                   // a person said that what does not go back shall stay
 	asItIs  bool                   // a person said to lead the requests back to what is not well
 	carry   bool                   // a person said to go back with the data as they are now
@@ -78,7 +80,7 @@ func (v *Violation) Error() string { return v.Rule + ": " + v.Text }
 
 func newBooks(w *world) *books {
 	return &books{
-		w: w, runs: map[life]answers{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
+		w: w, runs: map[life]answers{}, saw: map[life]time.Time{}, sick: map[plans.Key]bool{}, versions: map[string]version{},
 		failed: map[plans.Target]bool{}, jobs: map[string]string{}, byHand: map[plans.Key]bool{},
 		baked: map[string]bool{}, binds: map[plans.Key][]string{}, givenUp: map[string]time.Time{}, acked: map[uint64]plans.Slot{}, past: map[uint64]bool{},
 		acts: map[reconcile.Verb]int{}, phases: map[reconcile.Phase]int{}, reached: map[string]int{}, wholes: map[plans.Target]whole{}, cut: -1,
@@ -132,7 +134,7 @@ func (b *books) proved(i *observed.Instance) bool { return b.runs[life{i.ID, i.S
 
 // forgot takes in that nothing is left of the tenant.
 func (b *books) forgot() {
-	b.routed, b.before = plans.NoSlot, plans.NoSlot
+	b.gone, b.routed, b.before = true, plans.NoSlot, plans.NoSlot
 	clear(b.acked)
 	clear(b.past)
 }

@@ -17,13 +17,18 @@ const rest = 45 * time.Second
 // that sees it down, whatever the upgrade waits for: a registry, a pause, its turn.
 func (b *books) checkCare(in reconcile.Input, before reconcile.Record, d reconcile.Decision) {
 	f, a := in.Facts, before.Attempt
+	app := f.Instance(f.Route.Entry.Slot, "app")
+	if app != nil {
+		if l := (life{app.ID, app.Started}); b.saw[l].IsZero() {
+			b.saw[l] = b.latest
+		}
+	}
 	if f.Runtime.Blind() || f.Router.Blind() || f.Storage.Blind() || in.Want == nil || in.Want.Removed || in.Want.Hold != nil {
 		return
 	}
 	if a == nil || a.Back || a.Phase != reconcile.Preflight || d.Report.Phase != reconcile.Preflight || d.Report.Question != nil {
 		return
 	}
-	app := f.Instance(f.Route.Entry.Slot, "app")
 	if app == nil || app.Phase != observed.Exited || app.Restarting || f.Route.Entry.Slot != b.routed || f.Route.Entry.Hold != nil {
 		return
 	}
@@ -40,8 +45,8 @@ func (b *books) checkCare(in reconcile.Input, before reconcile.Record, d reconci
 	if slices.ContainsFunc(in.Results, func(r reconcile.Result) bool { return r.Problem != nil && strings.Contains(r.ID, repair) }) {
 		return
 	}
-	if b.w.now.Sub(app.Started) < rest {
-		return
+	if b.latest.Sub(b.saw[life{app.ID, app.Started}]) < rest {
+		return // a start that nobody saw counts from the look that found it
 	}
 	b.reached["care"]++
 	if !slices.ContainsFunc(d.Actions, func(a reconcile.Action) bool {

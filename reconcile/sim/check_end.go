@@ -49,7 +49,7 @@ func (b *books) ended(d reconcile.Decision) {
 		// what failed where it is.
 		spoilt := r.State == reconcile.Degraded && (b.w.shape.After || b.stayed ||
 			strings.HasPrefix(b.w.word.Side, "late") || strings.HasPrefix(b.w.word.DB, "late") || strings.HasPrefix(b.w.word.Idle, "late"))
-		if b.w.want != nil && !b.w.want.Removed && !spoilt {
+		if b.w.want != nil && !b.w.want.Removed && !spoilt && !b.lost(r) {
 			b.fail("L1", "after the calm it is %q (%s, %s): %s", r.State, r.Reason, r.Phase, r.Why)
 		}
 	}
@@ -70,6 +70,13 @@ func (b *books) ended(d reconcile.Decision) {
 			b.checkConverged(r, truth)
 		}
 	}
+}
+
+// lost says that what runs came late of a tenant that was forgotten: nobody knows how to
+// make it again, so the plan's version is refused for want of a way back.
+func (b *books) lost(r reconcile.Report) bool {
+	_, known := b.w.env().Core(r.Generation)
+	return b.gone && !known && r.Failed && r.State == reconcile.Degraded
 }
 
 // checkRemoved: of a removed tenant nothing runs and nothing is routed.
