@@ -274,7 +274,9 @@ func (m *machine) graceEnds(d *observed.Dataset) time.Time {
 	due := gone.Gone.Add(r.Final.For.Std())
 	own := time.Time{}
 	switch given, was := m.rec.Discards[d.ID]; {
-	case d.Role == observed.Origin && !d.Created.IsZero() && !strings.HasPrefix(d.Attempt, removalMark):
+	case d.Role == observed.Origin && !d.Created.IsZero() && strings.HasPrefix(d.Attempt, removalMark):
+		own = d.Created.Add(r.Final.For.Std()) // of this removal or of one before
+	case d.Role == observed.Origin && !d.Created.IsZero():
 		own = d.Created.Add(r.PreUpgrade.For.Std())
 	case was && given.Before(gone.Since):
 		own = given.Add(r.Discarded.For.Std())

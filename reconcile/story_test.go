@@ -210,8 +210,11 @@ func (s *story) command(line string) {
 			}
 		}
 	case "late-data":
-		f.Datasets = append(f.Datasets, observed.Dataset{ID: args[0], Tenant: "acme", Volume: args[1], Role: observed.Live,
-			Attempt: "late", Ready: true, Created: s.w.now})
+		d := observed.Dataset{ID: args[0], Tenant: "acme", Volume: args[1], Role: observed.Live, Attempt: "late", Ready: true, Created: s.w.now}
+		if of, mark, taken := strings.Cut(args[0], "#"); taken {
+			d.Role, d.Origin, d.Attempt = observed.Origin, of, mark
+		}
+		f.Datasets = append(f.Datasets, d)
 	case "lose-data":
 		f.Datasets = slices.DeleteFunc(f.Datasets, func(d observed.Dataset) bool { return ids.ReplaceAllString(d.ID, "$1") == args[0] })
 	case "foreign":
