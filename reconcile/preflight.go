@@ -196,9 +196,13 @@ func (m *machine) checkFailed(c *observed.Check) bool {
 		m.fail("preflight "+c.ID+": "+sentence(*p), p)
 		return false
 	}
-	// Try the whole table again after a pause; older lines no longer count.
 	t := m.rec.Trouble
-	if t == nil {
+	if t != nil && t.ofRepair() && m.waiting() {
+		m.wakeAt(t.Next) // what serves comes first, and keeps its pause
+		return false
+	}
+	// Try the whole table again after a pause; older lines no longer count.
+	if t == nil || t.ofRepair() {
 		t = &Trouble{Since: m.now}
 		m.rec.Trouble = t
 	}
