@@ -25,6 +25,7 @@ type machine struct {
 	known  known
 
 	actions []Action
+	older   []Action // figures to be measured again, if a person is asked with them
 	events  []Event
 	heard   []string
 	wake    time.Time
@@ -99,10 +100,11 @@ func (m *machine) finish() (Decision, Record) {
 		m.rec.Trouble = nil
 	}
 	m.again()
+	m.tell()
+	m.measureOlder()
 	if len(m.actions) > 0 {
 		m.wake = m.now
 	}
-	m.tell()
 	return Decision{Actions: m.actions, Wake: m.wake, Report: m.report, Events: m.events, Heard: m.heard}, m.rec
 }
 

@@ -28,8 +28,21 @@ func (m Measured) Text() string {
 	return bytesText(m.Bytes)
 }
 
-// measureAgain is how old a figure may be that a person is asked with.
-const measureAgain = 5 * time.Minute
+// measureAgain is how old a figure may be that a person is asked with, measureSlowly
+// how old it may get while the question stands: whoever waits for days is not
+// measured for by the minute.
+const (
+	measureAgain  = 5 * time.Minute
+	measureSlowly = time.Hour
+)
+
+// lasts is how long a figure is good: the longer, the longer the question stands.
+func (m *machine) lasts(figure Measured) time.Duration {
+	if m.rec.Asked == "" {
+		return measureAgain
+	}
+	return min(max(figure.At.Sub(m.rec.AskedAt), measureAgain), measureSlowly)
+}
 
 // measured returns how much was written to a dataset since a snapshot; false
 // while that is being measured. What a look shows by itself is not asked for.
@@ -38,12 +51,30 @@ func (m *machine) measured(dataset, snapshot string) (Measured, bool) {
 	if d == nil || m.dataset(snapshot) == nil {
 		return Measured{Bytes: -1}, true
 	}
-	if was, ok := m.rec.Measured[dataset]; ok && was.Since == snapshot && m.now.Sub(was.At) < measureAgain {
-		return was, true
+	order := Action{Verb: Measure, Dataset: dataset, Datasets: []string{snapshot},
+		Why: "what going back would leave behind is told before anybody decides"}
+	was, ok := m.rec.Measured[dataset]
+	fresh, again := ok && was.Since == snapshot, was.At.Add(m.lasts(was))
+	switch {
+	case fresh && m.now.Before(again):
+		m.wakeAt(again)
+	case fresh && m.rec.Asked != "" && m.rec.AskedAt.Before(again):
+		m.older = append(m.older, order) // the question stands meanwhile
+	default:
+		m.act(Preflight, dataset, order)
+		return Measured{}, false
 	}
-	m.act(Preflight, dataset, Action{Verb: Measure, Dataset: dataset, Datasets: []string{snapshot},
-		Why: "what going back would leave behind is told before anybody decides"})
-	return Measured{}, false
+	return was, true
+}
+
+// measureOlder has figures of the question that is asked measured again.
+func (m *machine) measureOlder() {
+	if m.report.Question == nil {
+		return
+	}
+	for _, order := range m.older {
+		m.act(Preflight, order.Dataset, order)
+	}
 }
 
 // heedMeasure takes in a figure. One that cannot be had is told as unknown, and
