@@ -45,6 +45,7 @@ type Attempt struct {
 
 	// Undoes is the target that is withheld, of an attempt of the way back from it;
 	// zero: it is none. Not all of it is back before the last such attempt has ended.
+	// Where it is the attempt's own target, only the data go back, and none is withheld.
 	Undoes plans.Target `json:"undoes,omitzero"`
 
 	// Back is the direction; it never turns to forward again. Reason and Why

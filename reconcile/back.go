@@ -62,8 +62,12 @@ const outaged = "environment"
 
 // blameless says that the attempt's target is not withheld for its end.
 func (a *Attempt) blameless() bool {
-	return a.Reason == superseded || a.Reason == outaged || len(a.Restore) > 0
+	return a.Reason == superseded || a.Reason == outaged || a.ofData()
 }
+
+// ofData says that a person moves the data by it, back to a snapshot or back from
+// there, and its target has nothing to prove.
+func (a *Attempt) ofData() bool { return len(a.Restore) > 0 || a.Undoes == a.Target }
 
 // superseded is the reason of an attempt that is undone because the plan moved
 // on; its target is not withheld.
@@ -107,14 +111,14 @@ func (m *machine) mayGoBack(why string) bool {
 // to the new data.
 func (m *machine) carry(why string) {
 	a, old := m.rec.Attempt, m.rec.Kept
-	if len(a.Restore) == 0 {
+	if !a.ofData() {
 		m.rec.withhold(Withheld{Target: a.Target, Reason: Failed, Why: why, Since: m.now, Attempt: a.ID})
 	}
 	m.event(TenantFailed, m.in.Name+": "+why, "attempt", a.ID, "why", why, "way", "carry")
 	m.rec.Attempt = nil
 	n := m.newAttempt(KindCore, Backward, old.Target)
 	n.carry(old, m.onBack())
-	if len(a.Restore) == 0 {
+	if !a.ofData() {
 		n.Undoes = a.Target
 	}
 	n.Exclusive = a.Exclusive

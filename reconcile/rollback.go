@@ -82,21 +82,26 @@ func (m *machine) leave(v *Version, by string, discard bool) (why string) {
 	if m.missingBack(v) {
 		return "the spec or the data of " + short(v.Generation) + " are not here any more"
 	}
-	if m.rec.withheld(m.target) == nil || discard {
-		m.withholdBack(by)
-	}
-	target := v.Target
-	switch p := m.past(); {
-	case p == nil:
-	case v.Slot == p.Slot && v.Generation == p.Generation:
+	target, p := v.Target, m.past()
+	whole := p != nil && v.Slot == p.Slot && v.Generation == p.Generation
+	if whole {
 		target = p.Target
-	default:
+	}
+	word := m.onBackTo(v)
+	carries := m.rec.Current.Wrote && word != "" && word != plans.Discard && !discard
+	switch {
+	case target != m.target && (m.rec.withheld(m.target) == nil || discard):
+		m.withholdBack(by)
+	case target == m.target && carries:
+		return "only its data would go back, and what was written since would be left behind"
+	}
+	if p != nil && !whole {
 		m.rec.Past = nil // a person's word on the data leads further back than that
 	}
 	n := m.newAttempt(KindCore, Backward, target)
 	n.New, n.Reused = *v.clone(), true
 	n.New.Target = target
-	if word := m.onBackTo(v); m.rec.Current.Wrote && word != "" && word != plans.Discard && !discard {
+	if carries {
 		n.carry(v, word)
 	}
 	n.Exclusive = m.want != nil && recreates(m.want)
