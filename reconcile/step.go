@@ -187,7 +187,12 @@ func (m *machine) overtaken() bool {
 	case !a.Switched && (a.New.Entry.Tenant == "" || a.Kind == KindCore && !a.Ordered || m.routed() != a.New.Slot):
 		return true
 	}
-	return m.want != nil && m.rec.Kept != nil && a.Swapped && m.rec.Kept.Generation == m.target.Core
+	if k := m.rec.Kept; m.want == nil || k == nil || !a.Swapped || k.Generation != m.target.Core {
+		return false
+	} else if k.Generation == a.New.Generation {
+		return m.target.Active == k.Slot // both run it: the slot the plan names decides
+	}
+	return true
 }
 
 // sameMove says that the new target asks the very same of this attempt.
