@@ -91,6 +91,9 @@ func (m *machine) tell() {
 	r.Release, r.Reached = rec.Release, rec.Target
 	if w := rec.withheld(m.target); m.want != nil && w != nil {
 		p := m.past()
+		if h := rec.Past; p == nil && h != nil && rec.Target != h.To {
+			p = h // half way to something else
+		}
 		r.Failed, r.FailedBy = true, w.Why
 		r.Restored = rec.Attempt == nil && (p == nil || m.isPast(p))
 		if r.Restored && p != nil {
