@@ -92,8 +92,10 @@ type Attempt struct {
 	Restore map[string]string `json:"restore,omitempty"`
 	// Exclusive says that old and new never run at the same time (recreate).
 	Exclusive bool `json:"exclusive,omitempty"`
-	// Failing says that the new version fails and waits for a word on its data.
+	// Failing says that the new version fails, or is taken back, and waits for a word on its data.
 	Failing bool `json:"failing,omitempty"`
+	// TakenBack says which person took it back; that may wait for a word on its data.
+	TakenBack string `json:"takenBack,omitempty"`
 	// Accepted says that a person took the new version as it is.
 	Accepted bool `json:"accepted,omitempty"`
 	// Wrote says that a write was answered by the new slot, or may have been where no

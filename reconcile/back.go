@@ -76,14 +76,17 @@ const superseded = "superseded"
 // mayGoBack deals with writes that going back would lose.
 func (m *machine) mayGoBack(why string) bool {
 	a := m.rec.Attempt
-	word := m.onBack()
+	word, fails := m.onBack(), "fails"
+	if a.TakenBack != "" {
+		fails = "is taken back"
+	}
 	if word == plans.Stay {
 		left, told := m.leftBehind()
 		if !told {
 			a.Failing = true
 			return false // asked once the cost is known
 		}
-		word = m.ask("back", "the new version of "+m.in.Name+" fails ("+why+") and "+m.wrote()+"; going back to "+
+		word = m.ask("back", "the new version of "+m.in.Name+" "+fails+" ("+why+") and "+m.wrote()+"; going back to "+
 			short(m.rec.Kept.Generation)+" would leave behind "+left,
 			map[string]string{
 				plans.Stay:    "the new version keeps serving as it is",
@@ -93,14 +96,14 @@ func (m *machine) mayGoBack(why string) bool {
 	}
 	switch word {
 	case plans.Stay:
-		a.Accepted, a.Failing = true, false
+		a.Accepted, a.Failing, a.TakenBack = true, false, ""
 	case plans.Discard:
 		return true
 	case plans.Carry:
 		m.carry(why)
 	default:
 		a.Failing = true
-		m.say(Degraded, Failed, "the new version fails and cannot be left without losing writes: "+why,
+		m.say(Degraded, Failed, "the new version "+fails+" and cannot be left without losing writes: "+why,
 			"waits for the answer to the question")
 		m.poll(pollBlind)
 	}

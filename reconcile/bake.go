@@ -94,6 +94,10 @@ func (m *machine) bake() bool {
 		m.fail(why, nil)
 		return false
 	}
+	if a.TakenBack != "" {
+		m.poll(pollBlind)
+		return false // it is repaired as it serves, and not taken for proved
+	}
 	left := m.bakeTime() - m.spentAt(m.seen.Runtime.At)
 	if left > 0 {
 		m.limit = "is done when all of it has stayed healthy for " + m.bakeTime().String()

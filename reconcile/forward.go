@@ -14,6 +14,10 @@ func (m *machine) forward() {
 		if why := m.hopeless(); why != "" && !a.Back {
 			m.turnBy(why)
 		}
+		if a.TakenBack != "" {
+			m.turn(RolledBack, a.TakenBack, nil)
+			a = m.rec.Attempt
+		}
 		if a.Back {
 			m.goBack()
 			return
@@ -96,7 +100,7 @@ func (m *machine) row() bool {
 	case Bake:
 		return m.bake()
 	case Drain:
-		return m.drain()
+		return a.TakenBack == "" && m.drain()
 	}
 	return true
 }

@@ -15,8 +15,15 @@ func (m *machine) rollBack() {
 		m.noWayBack("nothing is there that could be taken back now")
 		return
 	}
-	if why := m.takeBack("a person on this host took it back", ""); why != "" {
+	by := "a person on this host took it back"
+	if a != nil {
+		a.TakenBack = by // the word is given once, and may have to wait for another
+	}
+	if why := m.takeBack(by, ""); why != "" {
 		m.noWayBack(why)
+		if a != nil {
+			a.TakenBack = ""
+		}
 	}
 }
 
