@@ -190,6 +190,9 @@ func (b *books) decided(in reconcile.Input, before reconcile.Record, d reconcile
 		b.lossOK = b.lossOK || in.Data.Granted // else its answer says so
 		b.word = b.word || in.Local != ""
 		b.data = true
+		if in.Data.Granted {
+			clear(b.failed) // they are served by the version that wrote them, if the plan names it
+		}
 	}
 	b.phases[d.Report.Phase]++
 	if app := in.Facts.Instance(b.routed, "app"); app != nil && b.w.now.Sub(b.since) >= bake.Std() {

@@ -156,9 +156,14 @@ func (b *books) checkWithheld(in reconcile.Input, d reconcile.Decision) {
 	}
 }
 
-// generation is that of the routed slot.
+// generation is that of the routed slot, or of the one that is said to serve where
+// there are no routes.
 func (b *books) generation(f *observed.Tenant) string {
-	if app := f.Instance(f.Route.Entry.Slot, "app"); app != nil {
+	slot := f.Route.Entry.Slot
+	if !b.w.shape.Routes {
+		slot = b.w.report.Active
+	}
+	if app := f.Instance(slot, "app"); app != nil {
 		return app.Generation
 	}
 	return ""
