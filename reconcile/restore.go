@@ -123,9 +123,14 @@ func (m *machine) restoring() bool {
 	m.rec.Restore = nil
 	if k := m.rec.Kept; k != nil && k.Baked && r.Mark == m.rec.Current.Attempt && m.apart(k, set) && !m.missingBack(k) {
 		// What is kept is the very state before this version: nothing is copied.
-		if m.isBack(k) {
-			m.departs()
-			m.restores(m.newBack(), set) // the plan goes back to it, too: no target is left
+		if m.isBack(k) { // the plan names it, too: no target is left
+			a := m.newBack()
+			if m.coreMoves() {
+				m.departs()
+			} else {
+				a.Undoes = a.Target // only the data go back
+			}
+			m.restores(a, set)
 			return true
 		}
 		if why := m.leave(k, "a person sent its data back", true); why != "" {
