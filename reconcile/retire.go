@@ -144,7 +144,7 @@ func (m *machine) forgetAddress(step Phase, slot plans.Slot) bool {
 // record gave up already, and differs in nothing else.
 func (m *machine) forgets() bool {
 	cur, seen, want := m.rec.Current, m.seen.Route.Entry, m.rec.Entry
-	if m.rec.Kept == nil || cur == nil || seen.Hold != nil || !sameEntry(alone(want, cur.Slot), want) {
+	if m.rec.Kept == nil || cur == nil || seen.Hold != nil && !m.seen.Route.Expired || !sameEntry(alone(want, cur.Slot), want) {
 		return false
 	}
 	return sameEntry(alone(seen, cur.Slot), want)
