@@ -221,7 +221,17 @@ func (m *machine) overtakenBy() string {
 func (m *machine) absent() bool {
 	r := &m.rec
 	return m.want == nil && r.Current == nil && r.Attempt == nil && r.Removal == nil && len(r.Data) == 0 &&
-		len(r.Discards) == 0 && len(m.seen.Instances) == 0 && m.seen.Route.Entry.Tenant == ""
+		!m.discards() && len(m.seen.Instances) == 0 && m.seen.Route.Entry.Tenant == ""
+}
+
+// discards says that data that were given up are still there, or may be.
+func (m *machine) discards() bool {
+	for _, id := range sortedKeys(m.rec.Discards) {
+		if m.seen.Storage.Blind() || m.dataset(id) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // nothing reports a tenant that is neither in the plan nor on the host. Once all of
