@@ -12,12 +12,6 @@ import (
 // fail turns the attempt back because its target is no good here.
 func (m *machine) fail(why string, p *observed.Problem) { m.turn(Failed, why, p) }
 
-// turnBy turns it back for the problem at hand.
-func (m *machine) turnBy(why string) {
-	p := m.rec.Trouble.Problem
-	m.fail(why, &p)
-}
-
 // failInstance fails it with what one instance last answered and said.
 func (m *machine) failInstance(p part, why string) {
 	if i := m.instance(p); i != nil && i.Health.Last != "" && !strings.Contains(why, i.Health.Last) {

@@ -18,9 +18,11 @@ func Explain(r Report, rec Record) []string {
 	if a := rec.Attempt; a != nil {
 		lines = append(lines, underWay(a))
 	}
-	if t := rec.Trouble; t != nil {
-		lines = append(lines, "The last problem ("+string(t.Problem.Class)+", "+plural(t.Tries, "try", "tries")+"): "+
-			sentence(t.Problem)+hint(t.Problem.Hint)+". It is tried again at "+stamp(t.Next)+".")
+	for of, t := range plans.Sorted(map[string]*Trouble{"": rec.Trouble, " of repairing what serves": rec.RepairTrouble}) {
+		if t != nil {
+			lines = append(lines, "The last problem"+of+" ("+string(t.Problem.Class)+", "+plural(t.Tries, "try", "tries")+"): "+
+				sentence(t.Problem)+hint(t.Problem.Hint)+". It is tried again at "+stamp(t.Next)+".")
+		}
 	}
 	for _, w := range rec.Withheld {
 		lines = append(lines, "Held back since "+stamp(w.Since)+" ("+w.Reason+"): "+targetText(w.Target)+", because "+w.Why+".")

@@ -11,8 +11,8 @@ import (
 func (m *machine) forward() {
 	for {
 		a := m.rec.Attempt
-		if why := m.hopeless(); why != "" && !a.Back {
-			m.turnBy(why)
+		if t, why := m.hopeless(); why != "" && !a.Back {
+			m.fail(why, &t.Problem)
 		}
 		if a.TakenBack != "" {
 			m.turn(RolledBack, a.TakenBack, nil)

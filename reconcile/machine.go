@@ -61,6 +61,7 @@ func begin(in Input, rec Record) *machine {
 	}
 	m.rec.Clock = m.now
 	m.rec.Entry.Hold = nil
+	m.sortTrouble()
 	m.heed()
 	m.unstick()
 	m.forgetMeasured()
@@ -96,9 +97,7 @@ func (m *machine) unspend() {
 // finish closes the step: the pause of a problem is kept, the report is
 // completed and the memory of what was said is brought up to date.
 func (m *machine) finish() (Decision, Record) {
-	if m.overcome() {
-		m.rec.Trouble = nil
-	}
+	m.overcome()
 	m.again()
 	m.tell()
 	m.measureOlder()
@@ -121,7 +120,7 @@ func (m *machine) prefix() string {
 // attempt, step, verb and subject, and says whether it was ordered.
 func (m *machine) act(step Phase, subject string, a Action) bool {
 	if m.holdsUp(step) {
-		m.wakeAt(m.rec.Trouble.Next)
+		m.wakeAt(m.troubleIn(step).Next)
 		return false
 	}
 	a.ID = m.prefix() + string(step) + "/" + string(a.Verb)

@@ -197,12 +197,8 @@ func (m *machine) checkFailed(c *observed.Check) bool {
 		return false
 	}
 	t := m.rec.Trouble
-	if t != nil && t.ofRepair() && m.waiting() {
-		m.wakeAt(t.Next) // what serves comes first, and keeps its pause
-		return false
-	}
 	// Try the whole table again after a pause; older lines no longer count.
-	if t == nil || t.ofRepair() {
+	if t == nil {
 		t = &Trouble{Since: m.now}
 		m.rec.Trouble = t
 	}
@@ -212,7 +208,7 @@ func (m *machine) checkFailed(c *observed.Check) bool {
 		t.Next = m.now.Add(max(pause(p.Class, t.Tries), time.Second))
 		a.Checked = m.now.Add(time.Nanosecond)
 	}
-	if why := m.hopeless(); why != "" {
+	if why := t.hopeless(); why != "" {
 		m.fail("preflight "+c.ID+": "+why, p)
 		return false
 	}

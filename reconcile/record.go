@@ -56,8 +56,10 @@ type Record struct {
 	// Stuck are the datasets that could not be destroyed.
 	Stuck map[string]Stuck `json:"stuck,omitempty"`
 
-	// Trouble is the last problem met, until it is overcome.
-	Trouble *Trouble `json:"trouble,omitempty"`
+	// Trouble is the last problem met, until it is overcome. RepairTrouble is that of
+	// the repair of what serves: it holds up no other version.
+	Trouble       *Trouble `json:"trouble,omitempty"`
+	RepairTrouble *Trouble `json:"repairTrouble,omitempty"`
 	// Outage is what undid the last attempt and is nobody's fault: the next one
 	// waits for its time.
 	Outage *Trouble `json:"outage,omitempty"`
@@ -224,7 +226,7 @@ func (r Record) clone() Record {
 		s.Problem = *cloneProblem(&s.Problem)
 		r.Stuck[id] = s
 	}
-	r.Trouble, r.Outage = copyOf(r.Trouble), copyOf(r.Outage)
+	r.Trouble, r.RepairTrouble, r.Outage = copyOf(r.Trouble), copyOf(r.RepairTrouble), copyOf(r.Outage)
 	r.Cramped = r.Cramped.clone()
 	r.Starts = maps.Clone(r.Starts)
 	for key, s := range plans.Sorted(r.Starts) {

@@ -75,7 +75,7 @@ func (m *machine) removing() {
 			m.event(TenantFailed, "what was under way for "+m.in.Name+" is given up: it is removed", "attempt", a.ID)
 			m.follow()
 		}
-		m.rec.Attempt, m.rec.Trouble = nil, nil
+		m.rec.Attempt, m.rec.Trouble, m.rec.RepairTrouble = nil, nil, nil
 		m.event(TenantRemoving, m.in.Name+" is being removed")
 	}
 	if m.sayWait() {

@@ -43,9 +43,11 @@ func (m *machine) repair() bool {
 		}
 		return false
 	}
-	if m.waiting() {
-		m.sayTrouble()
-		return false
+	for _, t := range m.troubles() {
+		if m.now.Before(t.Next) {
+			m.sayTrouble(t)
+			return false
+		}
 	}
 	return m.soak(cur, parts) && m.leftovers()
 }

@@ -29,8 +29,7 @@ func (m *machine) saySo(w *Withheld) {
 }
 
 // sayTrouble reports a problem that is waited out.
-func (m *machine) sayTrouble() {
-	t := m.rec.Trouble
+func (m *machine) sayTrouble(t *Trouble) {
 	m.wakeAt(t.Next)
 	state := Degraded
 	if t.Problem.Class == "environment" {
@@ -111,8 +110,10 @@ func (m *machine) tell() {
 	if a := rec.Attempt; a != nil && a.Failing && (a.Target == m.target || a.Undoes == m.target) {
 		r.Failed = true
 	}
-	if t := rec.Trouble; t != nil && r.Problem == nil {
-		r.Problem = cloneProblem(&t.Problem)
+	for _, t := range []*Trouble{rec.Trouble, rec.RepairTrouble} {
+		if t != nil && r.Problem == nil {
+			r.Problem = cloneProblem(&t.Problem)
+		}
 	}
 	if a := rec.Attempt; a != nil && a.Back && !a.blameless() && a.Target == m.target {
 		r.Failed, r.FailedBy = true, a.Why

@@ -118,8 +118,8 @@ func (m *machine) ran(v *Version, p part, exit int, how string) {
 
 // due does what only the clock asks for: the end of a soak and of retentions.
 func (m *machine) due() {
-	if len(m.actions) > 0 {
-		return
+	if len(m.actions) > 0 || m.helpless() {
+		return // what serves does not run: no way back is given up
 	}
 	m.forgetPast()
 	if m.rec.Kept != nil {

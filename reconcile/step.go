@@ -72,8 +72,10 @@ func (m *machine) retry() {
 	m.calm()
 	m.rec.free(m.target)
 	m.rec.Outage, m.rec.Cramped = nil, nil
-	if m.rec.Trouble != nil {
-		m.rec.Trouble.Next, m.rec.Trouble.Tries = m.now, 0
+	for _, t := range []*Trouble{m.rec.Trouble, m.rec.RepairTrouble} {
+		if t != nil {
+			t.Next, t.Tries = m.now, 0
+		}
 	}
 }
 
@@ -273,8 +275,10 @@ func (m *machine) steady() {
 		return
 	}
 	switch {
-	case !quiet || len(m.actions) > 0:
+	case !m.helpless() && (!quiet || len(m.actions) > 0):
 		return
+	case slices.ContainsFunc(m.actions, func(a Action) bool { return a.Step != Repair }):
+		return // what is tried again meanwhile keeps no other version waiting
 	case m.in.Over != nil && m.in.Want != nil && m.in.Want.Removed:
 		m.sayOverBudget()
 		m.due()

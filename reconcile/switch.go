@@ -134,7 +134,7 @@ func (m *machine) swap() {
 	old := m.rec.Current
 	a.Switched, a.Swapped = true, true
 	a.New.Since, a.New.Wrote = m.now, m.uncounted(&a.New, a.New.Settled)
-	m.rec.Current = a.New.clone()
+	m.rec.Current, m.rec.RepairTrouble = a.New.clone(), nil // what was wrong with the old one is over
 	m.rec.Entry = cloneEntry(a.New.Entry)
 	if m.rec.Kept != nil && m.rec.Kept.Slot == a.New.Slot {
 		m.rec.Kept = nil

@@ -61,6 +61,13 @@ func (t *Trouble) again(p observed.Problem, now time.Time) *Trouble {
 	return &next
 }
 
+// sortTrouble puts a problem where it counts, as it was not in older journals.
+func (m *machine) sortTrouble() {
+	if t := m.rec.Trouble; t != nil && repairs(t.Action) {
+		m.rec.Trouble, m.rec.RepairTrouble = nil, t
+	}
+}
+
 // heed takes in what became of the last actions.
 func (m *machine) heed() {
 	prefix := m.prefix()
@@ -81,16 +88,16 @@ func (m *machine) heed() {
 				m.done = map[string]Result{}
 			}
 			m.done[r.ID] = r
-			if t := m.rec.Trouble; t != nil && t.Action == r.ID {
-				m.rec.Trouble = nil
+			if t := m.rec.troubleOf(r.ID); *t != nil && (*t).Action == r.ID {
+				*t = nil
 			}
 			continue
 		}
-		t := m.rec.Trouble
-		if t == nil || t.ofRepair() != repairs(r.ID) {
-			t = &Trouble{Since: m.now}
-			m.rec.Trouble = t
+		at := m.rec.troubleOf(r.ID)
+		if *at == nil {
+			*at = &Trouble{Since: m.now}
 		}
+		t := *at
 		t.Action, t.Problem = r.ID, *cloneProblem(r.Problem)
 		t.Tries++
 		t.Next = m.now.Add(pause(t.Problem.Class, t.Tries))
@@ -101,21 +108,19 @@ func (m *machine) heed() {
 	}
 }
 
-// overcome says that nothing is left to be done about the problem at hand: its pause is
-// over and what met it is not ordered again. What was done just before we died tells
-// us nothing: its result is lost. What a row of an attempt met counts until the row is
-// proved.
-func (m *machine) overcome() bool {
-	t := m.rec.Trouble
-	switch {
-	case t == nil || m.waiting():
-		return false
-	case len(m.actions) == 0 && m.rec.Attempt == nil:
-		return true
-	case m.blind() != nil || !t.ofRepair():
-		return false
+// overcome forgets problems that nothing is left to be done about: the pause is over and
+// what met it is not ordered again. What was done just before we died tells us nothing:
+// its result is lost. What a row of an attempt met counts until the row is proved.
+func (m *machine) overcome() {
+	over := func(t *Trouble) bool { return t != nil && !m.now.Before(t.Next) }
+	idle := len(m.actions) == 0 && m.rec.Attempt == nil
+	repaired := m.blind() == nil && !slices.ContainsFunc(m.actions, func(a Action) bool { return a.Step == Repair })
+	if over(m.rec.Trouble) && idle {
+		m.rec.Trouble = nil
 	}
-	return !slices.ContainsFunc(m.actions, func(a Action) bool { return a.Step == Repair })
+	if over(m.rec.RepairTrouble) && (idle || repaired) {
+		m.rec.RepairTrouble = nil
+	}
 }
 
 // longestPause bounds how long is waited for having taken long.
@@ -130,7 +135,7 @@ const unseenTries = 2
 func (m *machine) again() {
 	r := &m.rec
 	if len(m.actions) == 0 {
-		if !m.waiting() {
+		if !m.waiting() && !m.pausing(Repair) {
 			r.Ordered, r.Again = "", 0
 		}
 		return
@@ -140,11 +145,12 @@ func (m *machine) again() {
 		ids[i] = a.ID
 	}
 	name := digest(8, ids...)
+	trouble := r.troubleOf(m.actions[0].ID)
 	switch {
 	case name != r.Ordered:
 		r.Ordered, r.Again = name, 0
 		return
-	case len(m.in.Results) == 0 || r.Trouble != nil && r.Trouble.Problem.Text != unseenText && r.Trouble.ofRepair() == repairs(m.actions[0].ID):
+	case len(m.in.Results) == 0 || *trouble != nil && (*trouble).Problem.Text != unseenText:
 		return // not carried out, or not done
 	}
 	if r.Again++; r.Again <= unseenTries {
@@ -152,24 +158,48 @@ func (m *machine) again() {
 	}
 	last := m.actions[0]
 	tries := r.Again - unseenTries
-	r.Trouble = &Trouble{Action: last.ID, Tries: tries, Since: m.now, Next: m.now.Add(pause(observed.Transient, tries)),
+	*trouble = &Trouble{Action: last.ID, Tries: tries, Since: m.now, Next: m.now.Add(pause(observed.Transient, tries)),
 		Problem: observed.Problem{Op: string(last.Verb), Ref: m.in.Name, Class: observed.Transient, Text: unseenText,
 			Hint: "compare what the host shows with what was ordered"}}
-	m.actions, m.wake = nil, r.Trouble.Next
+	m.actions, m.wake = nil, (*trouble).Next
 }
 
 const unseenText = "it was done and cannot be seen"
 
-// waiting says that a problem's pause is not over.
-func (m *machine) waiting() bool {
-	t := m.rec.Trouble
+// troubleOf is the problem that counts for an action, by its id. What serves is
+// repaired whatever the way to another version waits for, and the other way round:
+// what cannot be repaired is best left for another version.
+func (r *Record) troubleOf(id string) **Trouble {
+	if repairs(id) {
+		return &r.RepairTrouble
+	}
+	return &r.Trouble
+}
+
+// waiting says that the pause of a problem is not over, of any but a repair.
+func (m *machine) waiting() bool { return m.pausing("") }
+
+// pausing says the same of the problem that counts for a step.
+func (m *machine) pausing(step Phase) bool {
+	t := m.troubleIn(step)
 	return t != nil && m.now.Before(t.Next)
 }
 
-// holdsUp says that the pause of a problem holds up orders of a step. What serves is
-// repaired whatever the way to another version waits for.
-func (m *machine) holdsUp(step Phase) bool {
-	return m.waiting() && !m.pressed() && (step != Repair || m.rec.Trouble.ofRepair())
+func (m *machine) troubleIn(step Phase) *Trouble {
+	if step == Repair {
+		return m.rec.RepairTrouble
+	}
+	return m.rec.Trouble
+}
+
+// holdsUp says that the pause of a problem holds up orders of a step.
+func (m *machine) holdsUp(step Phase) bool { return m.pausing(step) && !m.pressed() }
+
+// helpless says that what serves cannot be repaired, for all that can be told: it is
+// refused, or was tried often.
+func (m *machine) helpless() bool {
+	t := m.rec.RepairTrouble
+	return t != nil && t.hopeless() != ""
 }
 
 // ofCopy says that it was met while data were copied, or a place was made for
@@ -179,9 +209,6 @@ func (t *Trouble) ofCopy() bool {
 	return len(parts) == 5 && (parts[3] == string(Snapshot) || parts[3] == string(Clone) || parts[3] == string(Create))
 }
 
-// ofRepair says that it was met while what serves was repaired.
-func (t *Trouble) ofRepair() bool { return repairs(t.Action) }
-
 // repairs says that an action, by its id, is one of a repair.
 func repairs(id string) bool {
 	parts := strings.SplitN(id, "/", 4) // tenant, attempt, step
@@ -190,10 +217,22 @@ func repairs(id string) bool {
 
 // outage returns the trouble that is nobody's fault, nil if there is none.
 func (m *machine) outage() *Trouble {
-	if t := m.rec.Trouble; t != nil && t.Problem.Class == observed.Environment {
-		return t
+	for _, t := range m.troubles() {
+		if t.Problem.Class == observed.Environment {
+			return t
+		}
 	}
 	return nil
+}
+
+// troubles are the problems that count for what is under way: for an attempt those of
+// a repair once it is its own version that serves.
+func (m *machine) troubles() []*Trouble {
+	list := []*Trouble{m.rec.Trouble}
+	if a := m.rec.Attempt; a == nil || a.Swapped || a.Back {
+		list = append(list, m.rec.RepairTrouble)
+	}
+	return slices.DeleteFunc(list, func(t *Trouble) bool { return t == nil })
 }
 
 // waitsOut reports the pause after an outage that undid an attempt, with what a
@@ -209,12 +248,19 @@ func (m *machine) waitsOut(word string) bool {
 	return true
 }
 
-// hopeless says why the problem at hand ends an attempt, "" if it does not.
-func (m *machine) hopeless() string {
-	t := m.rec.Trouble
+// hopeless returns the problem at hand that ends an attempt, and why; "" if none does.
+func (m *machine) hopeless() (t *Trouble, why string) {
+	for _, t := range m.troubles() {
+		if why := t.hopeless(); why != "" {
+			return t, why
+		}
+	}
+	return nil, ""
+}
+
+// hopeless says why there is no hope in trying again, "" if there is.
+func (t *Trouble) hopeless() string {
 	switch {
-	case t == nil:
-		return ""
 	case t.Problem.Class == observed.Refused:
 		return sentence(t.Problem)
 	case t.Problem.Class != observed.Environment && t.Tries >= maxTries:

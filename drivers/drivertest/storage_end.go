@@ -94,6 +94,10 @@ func (h Storage) promoteMoves(t *testing.T) {
 	h.text(t, back, "old")
 	h.text(t, clone, "new")
 	h.text(t, d, "mid")
+	ok(t, s.Release(bound(t), "5", after["a3"].ID, tag))
+	if held := h.see(t, s, after["a3"].ID); held == nil || len(held.Holds) > 0 {
+		t.Errorf("the snapshot that was released under its new name is %+v", held)
+	}
 }
 
 func (h Storage) destroy(t *testing.T) {

@@ -39,7 +39,7 @@ func (b *books) checkCare(in reconcile.Input, before reconcile.Record, d reconci
 		return
 	}
 	repair := "/" + string(reconcile.Repair) + "/"
-	if t := before.Trouble; t != nil && strings.Contains(t.Action, repair) {
+	if before.RepairTrouble != nil {
 		return // that is waited out
 	}
 	if slices.ContainsFunc(in.Results, func(r reconcile.Result) bool { return r.Problem != nil && strings.Contains(r.ID, repair) }) {

@@ -131,7 +131,7 @@ func (b *books) checkOutage(in reconcile.Input, d reconcile.Decision) {
 			continue
 		}
 		b.reached["outage "+string(r.Verb)]++
-		if strings.Contains(r.ID, "/repair/") && !strings.Contains(d.Report.Why, r.Problem.Text) {
+		if strings.Contains(r.ID, "/repair/") && !strings.Contains(d.Report.FailedBy, r.Problem.Text) {
 			continue // of what serves; the new version may have failed of itself meanwhile
 		}
 		if d.Report.Failed && !b.wasFail && d.Report.Target == b.told && in.Local == "" && len(in.Answers) == 0 {
