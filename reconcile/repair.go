@@ -135,7 +135,7 @@ func (m *machine) reroutes() bool {
 	if m.forgets() {
 		return true // nobody changed them: the retirement goes on where it was held up
 	}
-	if v := m.rec.in(m.routed()); v != nil && v != m.rec.Current && v.Baked && !m.wellSlot(m.rec.Current) && m.wellSlot(v) {
+	if v := m.rec.in(m.routed()); v != nil && v != m.rec.Current && v.Baked && !m.rehearses(v) && !m.wellSlot(m.rec.Current) && m.wellSlot(v) {
 		// The table is what requests follow: the slot on record cannot serve.
 		m.moved("route", "", "the routes lead to "+string(v.Slot)+", which serves; the record follows")
 		m.rec.Current, m.rec.Kept = v, m.rec.Current
@@ -154,6 +154,16 @@ func (m *machine) reroutes() bool {
 	}
 	m.route(Repair, "edited", want, nil, "the routes were changed behind our back")
 	m.say(Degraded, "", "the routes are not those on record and are set again", "")
+	return false
+}
+
+// rehearses says that a version runs on a copy that is thrown away.
+func (m *machine) rehearses(v *Version) bool {
+	for _, id := range plans.Sorted(v.Data) {
+		if d := m.dataset(id); d != nil && d.Role == observed.Rehearsal {
+			return true
+		}
+	}
 	return false
 }
 
